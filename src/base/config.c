@@ -1,0 +1,133 @@
+#include "base/config.h"
+
+#include "base/str.h"
+#include "config_default.h"
+
+#include <ini.h>
+
+void
+config_init(struct config *config)
+{
+	*config = (struct config){0};
+}
+
+static void
+item_release(struct config_item *item)
+{
+	free(item->section);
+	free(item->key);
+	free(item->value);
+}
+
+void
+config_release(struct config *config)
+{
+	for (size_t i = 0; i < config->count; i++)
+		item_release(&config->items[i]);
+	free(config->items);
+	config_init(config);
+}
+
+static struct config_item *
+find(const struct config *config, const char *section, const char *key)
+{
+	for (size_t i = 0; i < config->count; i++)
+		if (str_equal(config->items[i].section, section) && str_equal(config->items[i].key, key))
+			return &config->items[i];
+	return NULL;
+}
+
+static bool
+append(struct config *config, const char *section, const char *key, const char *value)
+{
+	struct config_item item = {strdup(section), strdup(key), strdup(value)};
+
+	if (config->count == config->cap) {
+		size_t cap = config->cap == 0 ? 64 : config->cap * 2;
+		struct config_item *items = realloc(config->items, cap * sizeof *items);
+
+		if (items != NULL) {
+			config->items = items;
+			config->cap = cap;
+		}
+	}
+	if (item.section == NULL || item.key == NULL || item.value == NULL || config->count == config->cap) {
+		item_release(&item);
+		return false;
+	}
+	config->items[config->count++] = item;
+	return true;
+}
+
+/* inih's callback: 1 is success. */
+static int
+take_item(void *user, const char *section, const char *key, const char *value)
+{
+	struct config *config = user;
+	struct config_item *item = find(config, section, key);
+	char *copy;
+
+	if (item == NULL)
+		return append(config, section, key, value);
+	copy = strdup(value);
+	if (copy == NULL)
+		return 0;
+	free(item->value);
+	item->value = copy;
+	return 1;
+}
+
+enum status
+config_add(struct config *config, const char *name, const char *text, struct buf *why)
+{
+	int line = ini_parse_string(text, take_item, config);
+
+	if (line > 0)
+		return why_not(why, BAD_CONFIG, "%s, line %d: not a [section] or key = value", name, line);
+	return line == 0 ? OK : why_not(why, NO_MEMORY, "%s: out of memory", name);
+}
+
+enum status
+config_defaults(struct config *config)
+{
+	return config_add(config, "built-in settings", config_default, NULL);
+}
+
+const char *
+config_get(const struct config *config, const char *section, const char *key)
+{
+	const struct config_item *item = find(config, section, key);
+
+	return item == NULL ? NULL : item->value;
+}
+
+enum status
+config_whole(const struct config *config, const char *section, const char *key, int64_t *out, struct buf *why)
+{
+	const char *value = config_get(config, section, key);
+
+	if (value == NULL || str_integer(value, 0, INT64_MAX, out) != OK)
+		return why_not(why, BAD_CONFIG, "config: [%s] %s = %s is not a whole number", section, key,
+		               value == NULL ? "(missing)" : value);
+	return OK;
+}
+
+enum status
+config_duration(const struct config *config, const char *section, const char *key, int64_t *ms, struct buf *why)
+{
+	const char *value = config_get(config, section, key);
+
+	if (value == NULL || str_duration(value, ms) != OK)
+		return why_not(why, BAD_CONFIG, "config: [%s] %s = %s is not a duration such as 30s", section, key,
+		               value == NULL ? "(missing)" : value);
+	return OK;
+}
+
+bool
+config_has(const struct config *config, const char *section)
+{
+	for (size_t i = 0; i < config->count; i++)
+		if (str_equal(config->items[i].section, section))
+			return true;
+	return false;
+}

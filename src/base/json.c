@@ -1,0 +1,192 @@
+#include "base/json.h"
+
+#include <math.h>
+
+/*
+ * The budget is kept by a header before each block.  One parse at a time per thread: what it may use is thread-local, so that
+ * resident callers don't share it.
+ */
+struct block {
+	size_t size;
+	size_t padding;
+};
+
+static _Thread_local size_t budget_used;
+static _Thread_local bool budget_on;
+static _Thread_local bool budget_hit;
+
+static void *
+budget_malloc(size_t size)
+{
+	struct block *block;
+
+	if (budget_on && size > JSON_BUDGET - budget_used) {
+		budget_hit = true;
+		return NULL;
+	}
+	block = malloc(sizeof *block + size);
+	if (block == NULL)
+		return NULL;
+	block->size = budget_on ? size : 0;
+	budget_used += block->size;
+	return block + 1;
+}
+
+static void
+budget_free(void *data)
+{
+	struct block *block;
+
+	if (data == NULL)
+		return;
+	block = (struct block *)data - 1;
+	if (budget_on)
+		budget_used -= block->size <= budget_used ? block->size : budget_used;
+	free(block);
+}
+
+/* jansson hashes keys with a seed that it would read from a device at first use; the layout of this process is seed enough. */
+static void
+json_ready(void)
+{
+	static int mark;
+
+	json_object_seed((size_t)&mark ^ (size_t)time(NULL) << 20);
+	json_set_alloc_funcs(budget_malloc, budget_free);
+}
+
+__attribute__((constructor)) static void
+json_start(void)
+{
+	json_ready();
+}
+
+static bool
+hex4(const char *s, unsigned *out)
+{
+	unsigned value = 0;
+
+	for (int i = 0; i < 4; i++) {
+		char c = s[i];
+
+		if (c >= '0' && c <= '9')
+			value = value * 16 + (unsigned)(c - '0');
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			value = value * 16 + (unsigned)((c | 0x20) - 'a' + 10);
+		else
+			return false;
+	}
+	*out = value;
+	return true;
+}
+
+/* Turns \ud8xx without its partner into \ufffd, which is as long.  Whether anything was changed. */
+static bool
+mend_surrogates(char *text, size_t len)
+{
+	bool changed = false;
+	unsigned code, next;
+
+	for (size_t i = 0; i + 6 <= len; i++) {
+		if (text[i] != '\\')
+			continue;
+		if (text[i + 1] != 'u' || !hex4(text + i + 2, &code)) {
+			i++;
+			continue;
+		}
+		if (code >= 0xd800 && code < 0xdc00 && i + 12 <= len && text[i + 6] == '\\' && text[i + 7] == 'u' &&
+		    hex4(text + i + 8, &next) && next >= 0xdc00 && next < 0xe000) {
+			i += 11;
+			continue;
+		}
+		if (code >= 0xd800 && code < 0xe000) {
+			memcpy(text + i + 2, "fffd", 4);
+			changed = true;
+		}
+		i += 5;
+	}
+	return changed;
+}
+
+enum status
+json_parse(char *text, size_t len, json_t **out, struct buf *why)
+{
+	size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY;
+	json_error_t error;
+	json_t *root;
+
+	budget_used = 0;
+	budget_on = true;
+	budget_hit = false;
+	root = json_loadb(text, len, flags, &error);
+	if (root == NULL && !budget_hit && mend_surrogates(text, len))
+		root = json_loadb(text, len, flags, &error);
+	if (root == NULL && !budget_hit && json_error_code(&error) == json_error_numeric_overflow)
+		root = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &error);
+	budget_on = false;
+	if (root == NULL && budget_hit)
+		return why_not(why, NO_MEMORY, "not read: parsing it needs more than %zu MiB", JSON_BUDGET >> 20);
+	if (root == NULL)
+		return why_not(why, BAD_INPUT, "not JSON: %s at byte %d", error.text, error.position);
+	*out = root;
+	return OK;
+}
+
+const char *
+json_text(const json_t *object, const char *key, const char *otherwise)
+{
+	const json_t *value = json_object_get(object, key);
+
+	/* a text with a NUL inside can't be any name or path of ours */
+	if (!json_is_string(value) || strlen(json_string_value(value)) != json_string_length(value))
+		return otherwise;
+	return json_string_value(value);
+}
+
+int64_t
+json_whole(const json_t *object, const char *key, int64_t otherwise)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (json_is_integer(value))
+		return json_integer_value(value);
+	if (json_is_real(value) && fabs(json_real_value(value)) < 9e15)
+		return (int64_t)json_real_value(value);
+	return otherwise;
+}
+
+double
+json_real_of(const json_t *object, const char *key, double otherwise)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return json_is_number(value) ? json_number_value(value) : otherwise;
+}
+
+bool
+json_truth(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+static int
+write_chunk(const char *data, size_t len, void *out)
+{
+	buf_add(out, data, len);
+	return 0;
+}
+
+void
+json_write(struct buf *out, const json_t *value)
+{
+	if (json_dump_callback(value, write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && out->failed == OK)
+		out->failed = NO_MEMORY;
+}
+
+json_t *
+json_number(double value)
+{
+	if (value == floor(value) && fabs(value) < 9e15)
+		return json_integer((json_int_t)value);
+	return json_real(value);
+}

@@ -1,0 +1,126 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* Longest document that a verb may print. */
+#define OUTPUT_MAX ((size_t)256 << 20)
+
+/* The verb that the first one or two words name; *used words. */
+static const struct verb *
+find(int count, char **words, int *used)
+{
+	char name[LABEL_MAX * 2 + 2];
+	const struct verb *verb;
+
+	if (count > 1) {
+		snprintf(name, sizeof name, "%.100s %.100s", words[0], words[1]);
+		*used = 2;
+		verb = verb_find(name);
+		if (verb != NULL)
+			return verb;
+	}
+	*used = 1;
+	return verb_find(words[0]);
+}
+
+static enum status
+say(int fd, const struct buf *text)
+{
+	size_t done = 0;
+
+	while (done < text->len) {
+		ssize_t wrote = write(fd, text->data + done, text->len - done);
+
+		if (wrote < 0 && errno != EINTR)
+			return IO_FAILED;
+		done += wrote > 0 ? (size_t)wrote : 0;
+	}
+	return OK;
+}
+
+/* A no or a failure, as an object beside what the verb filled in. */
+static void
+refusal(json_t *result, enum status status, const char *why)
+{
+	json_object_set_new(result, "error", json_string(status_row(status)->word));
+	json_object_set_new(result, "hint", json_string(why));
+}
+
+static int
+answer(const struct verb *verb, enum status status, json_t *result, const struct buf *why, bool json)
+{
+	struct buf out;
+
+	buf_init(&out, OUTPUT_MAX);
+	if (json) {
+		if (status != OK)
+			refusal(result, status, why->data);
+		json_write(&out, result);
+		buf_text(&out, "\n");
+	} else {
+		/* a no whose answer is a table is still looked at */
+		if (status == OK || (status > OK && json_is_array(json_object_iter_value(json_object_iter(result)))))
+			cli_print(verb, result, &out);
+	}
+	if (!json && status != OK) {
+		fprintf(stderr, "stile: %s\n", why->data);
+	}
+	if (buf_status(&out) != OK || say(STDOUT_FILENO, &out) != OK) {
+		fprintf(stderr, "stile: %s: the answer could not be written: %s\n", verb->name, strerror(errno));
+		status = status == OK ? IO_FAILED : status;
+	}
+	buf_release(&out);
+	return status_row(status)->exit;
+}
+
+static int
+run_verb(struct context *context, const struct verb *verb, int count, char **words)
+{
+	json_t *args = json_object(), *result = json_object();
+	struct buf why;
+	bool json = false;
+	int exit_status;
+	enum status status;
+	struct call call = {.context = context, .args = args, .result = result, .why = &why};
+
+	buf_init(&why, WHY_MAX);
+	status = cli_parse(verb, count, words, args, &json, &why);
+	if (status == OK)
+		status = context_find(context, ".", &why);
+	if (status == OK)
+		status = verb_run(verb, &call);
+	exit_status = answer(verb, status, result, &why, json);
+	json_decref(args);
+	json_decref(result);
+	buf_release(&why);
+	return exit_status;
+}
+
+int
+cli_run(struct context *context, int count, char **words)
+{
+	const struct verb *verb;
+	int used;
+
+	if (count == 0) {
+		cli_help(0, NULL);
+		return 64;
+	}
+	if (str_equal(words[0], "help") || str_equal(words[0], "--help") || str_equal(words[0], "-h"))
+		return cli_help(count - 1, words + 1);
+	if (str_equal(words[0], "version") || str_equal(words[0], "--version")) {
+		printf("stile " STILE_VERSION "\n");
+		return 0;
+	}
+	verb = find(count, words, &used);
+	if (verb == NULL) {
+		fprintf(stderr, "stile: no verb \"%.100s%s%.100s\"; `stile help` lists them\n", words[0], count > 1 ? " " : "",
+		        count > 1 ? words[1] : "");
+		return 64;
+	}
+	for (int i = used; i < count && strcmp(words[i], "--") != 0; i++)
+		if (str_equal(words[i], "--help"))
+			return cli_help(used, words);
+	return run_verb(context, verb, count - used, words + used);
+}

@@ -1,0 +1,19 @@
+/* The command line: finds the verb, turns words into its parameters, and prints its document as text or JSON. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "verbs/verb.h"
+
+/* Runs `stile <words...>`; the exit status.  `context` has its opener and program set. */
+int cli_run(struct context *context, int count, char **words);
+
+/* Reads the words after the verb's name into `args` (an empty object).  *json: --json was there.  USAGE, BAD_INPUT. */
+enum status cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why) MUST_CHECK;
+
+/* The document as text for people. */
+void cli_print(const struct verb *verb, const json_t *result, struct buf *out);
+
+/* `stile help`, `stile help VERB`, `stile help --scdoc`, `stile help --states`; the exit status. */
+int cli_help(int count, char **words);
+
+#endif

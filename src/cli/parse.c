@@ -1,0 +1,143 @@
+#include "cli/cli.h"
+
+static const struct param *
+next_positional(const struct verb *verb, const json_t *args)
+{
+	char key[LABEL_MAX + 1];
+
+	for (size_t i = 0; i < verb->param_count; i++) {
+		param_key(&verb->params[i], key);
+		if (verb->params[i].positional && (verb->params[i].many || json_object_get(args, key) == NULL))
+			return &verb->params[i];
+	}
+	return NULL;
+}
+
+static enum status
+wrong(const struct param *param, const char *value, const char *wanted, struct buf *why)
+{
+	return why_not(why, BAD_INPUT, "%s%s: \"%s\" is not %s", param->positional ? "" : "--",
+	               param->positional ? param->placeholder : param->name, value, wanted);
+}
+
+/* A list: given again, or with commas; `_` may stand for `-`. */
+static enum status
+set_many(json_t *args, const char *key, const char *value)
+{
+	json_t *list = json_object_get(args, key);
+
+	if (list == NULL) {
+		list = json_array();
+		json_object_set_new(args, key, list);
+	}
+	while (*value != '\0') {
+		size_t len = strcspn(value, ",");
+
+		if (len > 0)
+			json_array_append_new(list, json_stringn(value, len));
+		value += len;
+		value += *value == ',';
+	}
+	return OK;
+}
+
+static enum status
+set(const struct param *param, const char *value, json_t *args, struct buf *why)
+{
+	char key[LABEL_MAX + 1];
+	int64_t whole;
+	double number;
+	json_t *text;
+
+	param_key(param, key);
+	switch (param->type) {
+	case PARAM_WHOLE:
+		if (str_integer(value, 0, INT64_MAX, &whole) != OK)
+			return wrong(param, value, "a whole number, 0 or more", why);
+		json_object_set_new(args, key, json_integer(whole));
+		return OK;
+	case PARAM_DURATION:
+		if (str_duration(value, &whole) != OK)
+			return wrong(param, value, "a duration such as 250ms, 30s, 5m, 2h or 7d", why);
+		json_object_set_new(args, key, json_integer(whole));
+		return OK;
+	case PARAM_NUMBER:
+		if (str_number(value, &number) != OK)
+			return wrong(param, value, "a number", why);
+		json_object_set_new(args, key, json_number(number));
+		return OK;
+	case PARAM_FLAG:
+		json_object_set_new(args, key, json_true());
+		return OK;
+	case PARAM_TEXT:
+		break;
+	}
+	if (param->many)
+		return set_many(args, key, value);
+	text = json_string(value);
+	if (text == NULL)
+		return why_not(why, BAD_INPUT, "%s is not valid UTF-8", param->name);
+	json_object_set_new(args, key, text);
+	return OK;
+}
+
+/* "--name value", "--name=value" or "--flag"; *used words. */
+static enum status
+parse_option(const struct verb *verb, int count, char **words, json_t *args, int *used, struct buf *why)
+{
+	const char *word = words[0] + 2, *equals = strchr(word, '=');
+	char name[LABEL_MAX + 1];
+	const struct param *param;
+
+	*used = 1;
+	snprintf(name, sizeof name, "%.*s", equals == NULL ? LABEL_MAX : (int)(equals - word), word);
+	for (char *c = name; *c != '\0'; c++)
+		if (*c == '-')
+			*c = '_';
+	param = param_find(verb, name);
+	if (param == NULL || (param->positional && !param->many))
+		return why_not(why, USAGE, "%s: no option %.100s; see `stile help %s`", verb->name, words[0], verb->name);
+	if (param->type == PARAM_FLAG)
+		return equals == NULL ? set(param, "", args, why)
+		                      : why_not(why, USAGE, "%s: --%s takes no value", verb->name, param->name);
+	if (equals != NULL)
+		return set(param, equals + 1, args, why);
+	if (count < 2)
+		return why_not(why, USAGE, "%s: --%s needs a value", verb->name, param->name);
+	*used = 2;
+	return set(param, words[1], args, why);
+}
+
+enum status
+cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why)
+{
+	bool options = true;
+	int used;
+
+	*json = false;
+	for (int i = 0; i < count; i += used) {
+		const struct param *param;
+		enum status status;
+
+		used = 1;
+		if (options && str_equal(words[i], "--")) {
+			options = false;
+			continue;
+		}
+		if (options && str_equal(words[i], "--json")) {
+			*json = true;
+			continue;
+		}
+		if (options && str_starts(words[i], "--")) {
+			status = parse_option(verb, count - i, words + i, args, &used, why);
+		} else {
+			param = next_positional(verb, args);
+			if (param == NULL)
+				return why_not(why, USAGE, "%s: what is \"%.100s\"?  See `stile help %s`", verb->name, words[i], verb->name);
+			status = set(param, words[i], args, why);
+		}
+		if (status != OK)
+			return status;
+	}
+	return OK;
+}

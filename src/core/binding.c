@@ -1,0 +1,321 @@
+#include "core/binding.h"
+
+#include "core/audit.h"
+
+/* `clear` ends one conversation and begins the next within moments: an end longer ago has nothing to do with a start now. */
+#define JUST_MS 60000
+
+struct slot_facts {
+	bool session_there;
+	char client[LABEL_MAX + 1];
+	struct binding bound; /* generation 0: nothing is */
+	char owner[ID_SIZE];  /* "" : the value is nobody's */
+	bool distinct;
+	bool is_client_id;
+};
+
+static enum status
+read_facts(struct txn *txn, const struct binding_ask *ask, struct slot_facts *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(
+	    txn->db, &rows, why,
+	    "SELECT client, (SELECT max(generation) FROM binding b WHERE b.project = $1 AND b.session = $2 AND b.slot = $3),"
+	    " (SELECT value FROM binding b WHERE b.project = $1 AND b.session = $2 AND b.slot = $3 ORDER BY generation DESC LIMIT 1),"
+	    " (SELECT max(bound_ms) FROM binding b WHERE b.project = $1 AND b.session = $2 AND b.slot = $3),"
+	    " (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = $3 AND o.value = $4"
+	    "  AND o.scope = CASE WHEN $3 = 'conversation' THEN s.client ELSE '' END),"
+	    " (SELECT count(*) FROM binding_distinct d WHERE d.project = $1 AND d.slot = $3),"
+	    " (SELECT count(*) FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation' AND o.value = $4)"
+	    " FROM session s WHERE s.project = $1 AND s.session = $2",
+	    DB_TEXT(txn->project), DB_TEXT(ask->session), DB_TEXT(ask->slot), DB_TEXT(ask->value));
+
+	if (status != OK)
+		return status;
+	*out = (struct slot_facts){.session_there = rows.count > 0};
+	if (rows.count > 0) {
+		snprintf(out->client, sizeof out->client, "%s", db_text(&rows, 0, 0));
+		out->bound.generation = db_int(&rows, 0, 1);
+		snprintf(out->bound.value, sizeof out->bound.value, "%s", db_text(&rows, 0, 2));
+		out->bound.bound_ms = db_int(&rows, 0, 3);
+		snprintf(out->owner, sizeof out->owner, "%s", db_text(&rows, 0, 4));
+		out->distinct = db_int(&rows, 0, 5) > 0;
+		out->is_client_id = db_int(&rows, 0, 6) > 0;
+	}
+	db_rows_release(&rows);
+	return OK;
+}
+
+/* Queued: one more generation, and whose the value is. */
+static void
+add_generation(struct txn *txn, const char *session, const char *slot, const char *scope, const char *value, int64_t generation)
+{
+	db_run(txn->db,
+	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by)"
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_INT(generation), DB_TEXT(value), DB_INT(txn->now_ms),
+	       DB_TEXT(txn->actor));
+	/* the same session may come back to an earlier value of its own; the key keeps it from being another's */
+	db_run(txn->db,
+	       "INSERT INTO binding_owner (project, slot, scope, value, session) VALUES ($1, $2, $3, $4, $5)"
+	       " ON CONFLICT (project, slot, scope, value) DO UPDATE SET session = excluded.session"
+	       " WHERE binding_owner.session = excluded.session",
+	       DB_TEXT(txn->project), DB_TEXT(slot), DB_TEXT(scope), DB_TEXT(value), DB_TEXT(session));
+}
+
+static enum status
+refuse(struct txn *txn, const struct binding_ask *ask, const struct slot_facts *facts, struct buf *why)
+{
+	txn->keep = true;
+	audit_add(txn, ask->session, "binding.refused", ask->slot, facts->bound.value, ask->value);
+	if (facts->owner[0] != '\0' && strcmp(facts->owner, ask->session) != 0)
+		return why_not(why, CONFLICT, "%s is already %s of session %s; one value belongs to one session", ask->value, ask->slot,
+		               facts->owner);
+	if (facts->distinct && facts->is_client_id)
+		return why_not(why, CONFLICT, "%s is a client's own id, which slot %s must never hold; bind the other system's id", ask->value,
+		               ask->slot);
+	return why_not(why, CONFLICT, "slot %s is bound to %s since generation %lld; use it, or --rebind", ask->slot,
+	               facts->bound.value, (long long)facts->bound.generation);
+}
+
+static bool
+may_bind(const struct binding_ask *ask, const struct slot_facts *facts)
+{
+	if (facts->owner[0] != '\0' && strcmp(facts->owner, ask->session) != 0)
+		return false;
+	if (facts->distinct && facts->is_client_id)
+		return false;
+	return facts->bound.generation == 0 || ask->rebind;
+}
+
+static enum status
+bind_next(struct txn *txn, const struct binding_ask *ask, const struct slot_facts *facts, struct binding *out, struct buf *why)
+{
+	bool conversation = str_equal(ask->slot, SLOT_CONVERSATION);
+	struct binding back;
+	enum status status;
+
+	add_generation(txn, ask->session, ask->slot, conversation ? facts->client : "", ask->value, facts->bound.generation + 1);
+	if (conversation)
+		db_run(txn->db, "UPDATE session SET client_session = $1 WHERE project = $2 AND session = $3", DB_TEXT(ask->value),
+		       DB_TEXT(txn->project), DB_TEXT(ask->session));
+	audit_add(txn, ask->session, "binding.set", ask->slot, facts->bound.value, ask->value);
+	/* read back what is there, rather than believe what was written */
+	status = binding_get(txn, ask->session, ask->slot, &back, why);
+	if (status != OK)
+		return status;
+	if (strcmp(back.value, ask->value) != 0 || back.generation != facts->bound.generation + 1)
+		return why_not(why, STORE_DOWN, "slot %s reads back as %s after %s was bound", ask->slot, back.value, ask->value);
+	*out = back;
+	return OK;
+}
+
+enum status
+binding_set(struct txn *txn, const struct binding_ask *ask, struct binding *out, struct buf *why)
+{
+	struct slot_facts facts;
+	enum status status = read_facts(txn, ask, &facts, why);
+
+	if (status != OK)
+		return status;
+	if (!facts.session_there)
+		return why_not(why, NO_SUCH, "no session %s here; `stile session list` shows those there are", ask->session);
+	if (ask->distinct && !facts.distinct) {
+		db_run(txn->db, "INSERT INTO binding_distinct (project, slot) VALUES ($1, $2) ON CONFLICT (project, slot) DO NOTHING",
+		       DB_TEXT(txn->project), DB_TEXT(ask->slot));
+		facts.distinct = true;
+	}
+	*out = facts.bound;
+	if (facts.bound.generation > 0 && strcmp(facts.bound.value, ask->value) == 0 && !(facts.distinct && facts.is_client_id))
+		return OK;
+	if (!may_bind(ask, &facts))
+		return refuse(txn, ask, &facts, why);
+	return bind_next(txn, ask, &facts, out, why);
+}
+
+enum status
+binding_get(struct txn *txn, const char *session, const char *slot, struct binding *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT value, generation, bound_ms FROM binding WHERE project = $1 AND session = $2 AND slot = $3"
+	                            " ORDER BY generation DESC LIMIT 1",
+	                            DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot));
+
+	if (status != OK)
+		return status;
+	if (rows.count == 0) {
+		status = why_not(why, NO_SUCH, "slot %s of session %s is not bound yet", slot, session);
+	} else {
+		snprintf(out->value, sizeof out->value, "%s", db_text(&rows, 0, 0));
+		out->generation = db_int(&rows, 0, 1);
+		out->bound_ms = db_int(&rows, 0, 2);
+	}
+	db_rows_release(&rows);
+	return status;
+}
+
+enum status
+binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT slot, generation, value, bound_ms, bound_by FROM binding WHERE project = $1"
+	                            " AND session = $2 ORDER BY slot, generation",
+	                            DB_TEXT(txn->project), DB_TEXT(session));
+
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < rows.count; i++)
+		json_array_append_new(out, json_pack("{ss sI ss sI ss}", "slot", db_text(&rows, i, 0), "generation",
+		                                     (json_int_t)db_int(&rows, i, 1), "value", db_text(&rows, i, 2), "bound_ms",
+		                                     (json_int_t)db_int(&rows, i, 3), "bound_by", db_text(&rows, i, 4)));
+	db_rows_release(&rows);
+	return OK;
+}
+
+/* The session of the client's id (column 24 is 1), and for a start every other that may matter. */
+static enum status
+ask_known(struct txn *txn, const struct session_start *start, bool roster, struct db_rows *rows, struct buf *why)
+{
+	if (!roster)
+		return db_ask(txn->db, rows, why,
+		              "SELECT " SESSION_COLUMNS ", 1, (SELECT reaped_ms FROM project p WHERE p.project = $1) FROM session"
+		              " WHERE project = $1 AND session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
+		              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3)",
+		              DB_TEXT(txn->project), DB_TEXT(start->client), DB_TEXT(start->client_session));
+	return db_ask(txn->db, rows, why,
+	              "SELECT " SESSION_COLUMNS ", CASE WHEN session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
+	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known,"
+	              " (SELECT reaped_ms FROM project p WHERE p.project = $1) FROM session"
+	              " WHERE project = $1 AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= $4)"
+	              " OR session = (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation'"
+	              " AND o.scope = $2 AND o.value = $3)) ORDER BY started_ms, session LIMIT 10000",
+	              DB_TEXT(txn->project), DB_TEXT(start->client), DB_TEXT(start->client_session), DB_INT(txn->now_ms - JUST_MS));
+}
+
+/* After `clear`: of all that were found the one that goes on, or NULL. */
+static const struct session *
+continued_by_clear(const struct session_start *start, const struct session_list *found)
+{
+	const struct session *ended = NULL, *live = NULL;
+	size_t ended_count = 0, live_count = 0;
+
+	if (start->process.pid <= 0)
+		return NULL;
+	for (size_t i = 0; i < found->count; i++) {
+		const struct session *one = &found->items[i];
+
+		if (!process_same(&one->process, &start->process) || strcmp(one->client, start->client) != 0)
+			continue;
+		if (session_is_live(one->state)) {
+			live = one;
+			live_count++;
+		} else if (one->state == SESSION_ENDED && str_equal(one->end_reason, "clear")) {
+			ended = one;
+			ended_count++;
+		}
+	}
+	if (ended_count == 1)
+		return ended;
+	return ended_count == 0 && live_count == 1 ? live : NULL;
+}
+
+static enum status
+join(struct txn *txn, const struct session_start *start, struct arrived *out, struct buf *why)
+{
+	struct binding_ask ask = {.session = out->session.id, .slot = SLOT_CONVERSATION, .value = start->client_session};
+	const char *actor = txn->actor;
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT max(generation) FROM binding WHERE project = $1 AND session = $2 AND slot = $3",
+	                            DB_TEXT(txn->project), DB_TEXT(ask.session), DB_TEXT(ask.slot));
+
+	if (status != OK)
+		return status;
+	txn->actor = out->session.id;
+	add_generation(txn, ask.session, ask.slot, start->client, ask.value, db_int(&rows, 0, 0) + 1);
+	db_rows_release(&rows);
+	audit_add(txn, ask.session, "binding.set", ask.slot, out->session.client_session, ask.value);
+	txn->actor = actor;
+	snprintf(out->session.client_session, sizeof out->session.client_session, "%s", start->client_session);
+	out->joined = true;
+	return OK;
+}
+
+static enum status
+make(struct txn *txn, const struct session_start *start, struct arrived *out, struct buf *why)
+{
+	enum status status = session_create(txn, start, &out->session, why);
+
+	if (status != OK)
+		return status;
+	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session, 1);
+	out->created = true;
+	return OK;
+}
+
+/* Takes the rows apart: whether the id is known (into out->session), and all the others. */
+static enum status
+sort_out(const struct db_rows *rows, struct arrived *out, bool *known, struct buf *why)
+{
+	*known = false;
+	out->others.items = rows->count == 0 ? NULL : calloc(rows->count, sizeof *out->others.items);
+	if (rows->count > 0 && out->others.items == NULL)
+		return why_not(why, NO_MEMORY, "out of memory");
+	for (size_t i = 0; i < rows->count; i++) {
+		out->reaped_ms = db_int(rows, i, SESSION_COLUMN_COUNT + 1);
+		if (db_int(rows, i, SESSION_COLUMN_COUNT) == 1) {
+			session_from_row(rows, i, &out->session);
+			*known = true;
+		} else {
+			session_from_row(rows, i, &out->others.items[out->others.count++]);
+		}
+	}
+	return OK;
+}
+
+/* Leaves the live ones, without the session itself. */
+static void
+keep_live(struct arrived *out)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < out->others.count; i++)
+		if (session_is_live(out->others.items[i].state) && strcmp(out->others.items[i].id, out->session.id) != 0) {
+			if (kept != i)
+				out->others.items[kept] = out->others.items[i];
+			kept++;
+		}
+	out->others.count = kept;
+}
+
+enum status
+binding_arrive(struct txn *txn, const struct session_start *start, enum arrival arrival, struct arrived *out, struct buf *why)
+{
+	const struct session *goes_on = NULL;
+	struct arrived found = {0};
+	struct db_rows rows;
+	enum status status = ask_known(txn, start, arrival != ARRIVAL_EVENT, &rows, why);
+	bool known;
+
+	if (status != OK)
+		return status;
+	status = sort_out(&rows, &found, &known, why);
+	db_rows_release(&rows);
+	if (status == OK && !known && arrival == ARRIVAL_CLEAR)
+		goes_on = continued_by_clear(start, &found.others);
+	if (goes_on != NULL) {
+		found.session = *goes_on;
+		status = join(txn, start, &found, why);
+	} else if (status == OK && !known) {
+		status = make(txn, start, &found, why);
+	}
+	if (status != OK) {
+		session_list_release(&found.others);
+		return status;
+	}
+	keep_live(&found);
+	*out = found;
+	return OK;
+}

@@ -1,0 +1,69 @@
+#include "core/engine.h"
+
+enum status
+txn_id(struct txn *txn, char out[ID_SIZE], struct buf *why)
+{
+	uint8_t random[10];
+
+	if (txn->random(random, sizeof random) != OK)
+		return why_not(why, IO_FAILED, "the system has no randomness to give");
+	id_make(out, txn->now_ms, random);
+	return OK;
+}
+
+void
+engine_init(struct engine *engine, struct db *db, const char *project, const char *actor,
+            enum status (*random)(void *out, size_t len))
+{
+	*engine = (struct engine){.db = db, .random = random, .wait_ms = 10000};
+	config_init(&engine->config);
+	snprintf(engine->project, sizeof engine->project, "%s", project);
+	snprintf(engine->actor, sizeof engine->actor, "%s", actor);
+}
+
+void
+engine_release(struct engine *engine, bool process_ends)
+{
+	if (engine->db != NULL)
+		engine->db->ops->close(engine->db, process_ends);
+	engine->db = NULL;
+	if (!process_ends)
+		config_release(&engine->config);
+}
+
+static enum status
+run(struct engine *engine, bool write, rule_function *rule, void *arg, struct buf *why)
+{
+	enum status status = db_begin(engine->db, write, engine->wait_ms, why), committed;
+	struct txn txn = {.db = engine->db,
+	                  .project = engine->project,
+	                  .actor = engine->actor,
+	                  .config = &engine->config,
+	                  .random = engine->random};
+
+	if (status != OK)
+		return status;
+	txn.now_ms = engine->db->now_ms;
+	status = rule(&txn, arg, why);
+	if (status == OK || txn.keep) {
+		committed = db_commit(engine->db, status == OK ? why : NULL);
+		if (committed != OK)
+			status = committed;
+	} else {
+		db_rollback(engine->db);
+	}
+	engine->trips = engine->db->trips;
+	return status;
+}
+
+enum status
+engine_run(struct engine *engine, rule_function *rule, void *arg, struct buf *why)
+{
+	return run(engine, true, rule, arg, why);
+}
+
+enum status
+engine_read(struct engine *engine, rule_function *rule, void *arg, struct buf *why)
+{
+	return run(engine, false, rule, arg, why);
+}

@@ -1,0 +1,203 @@
+#include "core/event.h"
+
+#include "core/audit.h"
+
+void
+event_init(struct event *event)
+{
+	*event = (struct event){.kind = EVENT_OTHER, .context = -1};
+}
+
+void
+event_release(struct event *event)
+{
+	for (size_t i = 0; i < event->look_count; i++)
+		usage_list_release(&event->looks[i].usages);
+	event->look_count = 0;
+}
+
+void
+event_answer_release(struct event_answer *answer)
+{
+	session_list_release(&answer->arrived.others);
+}
+
+/* What each kind does to the session's state, and which counter it adds to. */
+static const struct effect {
+	enum event_kind kind;
+	int move; /* -1 = none */
+	const char *counter;
+} effects[] = {
+    {EVENT_OTHER, -1, NULL},
+    {EVENT_START, SESSION_STARTS, NULL},
+    {EVENT_PROMPT, SESSION_WORKS, "messages"},
+    {EVENT_TOOL, SESSION_WORKS, "tool_calls"},
+    {EVENT_TOOL_DONE, SESSION_WORKS, NULL},
+    {EVENT_TOOL_FAILED, SESSION_WORKS, "errors"},
+    {EVENT_ASKS, SESSION_WAITS, NULL},
+    {EVENT_TURN_ENDS, SESSION_RESTS, NULL},
+    {EVENT_SUB_STARTS, SESSION_WORKS, "subagents"},
+    {EVENT_SUB_ENDS, SESSION_WORKS, NULL},
+    {EVENT_COMPACTED, -1, NULL},
+    {EVENT_END, SESSION_ENDS, NULL},
+    {EVENT_METRICS, -1, NULL},
+};
+
+static const struct effect *
+effect_of(enum event_kind kind)
+{
+	for (size_t i = 0; i < sizeof effects / sizeof *effects; i++)
+		if (effects[i].kind == kind)
+			return &effects[i];
+	return &effects[0];
+}
+
+static enum status
+arrive(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+{
+	struct session_start start = {
+	    .client = event->client,
+	    .client_session = event->client_session,
+	    .client_version = event->client_version,
+	    .parent = "",
+	    .process = event->process,
+	    .cwd = event->cwd,
+	    .worktree = event->worktree,
+	    .branch = event->branch,
+	    .began_ms = event->began_ms,
+	};
+	enum arrival arrival = event->kind == EVENT_START ? event->arrival : ARRIVAL_EVENT;
+
+	return binding_arrive(txn, &start, arrival, &answer->arrived, why);
+}
+
+/* Where it works and by which process, as the event says: a resumed session may be in another process and folder. */
+static void
+note_whereabouts(struct session *session, const struct event *event)
+{
+	if (event->process.pid > 0)
+		session->process = event->process;
+	if (event->client_version[0] != '\0')
+		snprintf(session->client_version, sizeof session->client_version, "%s", event->client_version);
+	if (event->cwd[0] == '\0' || event->agent[0] != '\0')
+		return;
+	snprintf(session->cwd, sizeof session->cwd, "%s", event->cwd);
+	snprintf(session->worktree, sizeof session->worktree, "%s", event->worktree);
+	snprintf(session->branch, sizeof session->branch, "%s", event->branch);
+}
+
+/* Clear and compact open a generation of the context; resume and restart don't. */
+static void
+open_generation(struct txn *txn, const struct event *event, struct event_answer *answer)
+{
+	struct session *session = &answer->arrived.session;
+	bool cleared = event->arrival == ARRIVAL_CLEAR && answer->arrived.joined;
+
+	if (event->kind != EVENT_START || (!cleared && (event->arrival != ARRIVAL_COMPACT || answer->arrived.created)))
+		return;
+	session_open_generation(txn, session, cleared ? "clear" : "compact");
+	metric_open_generation(txn, session->id);
+	metric_set(txn, session->id, "context_tokens", 0);
+	spend_open_generation(txn, session->id, event->transcript, event->transcript_size);
+}
+
+/*
+ * A process that announces another conversation has left the one it had.  Told apart only if it hosts exactly one: a server
+ * may host many at once.
+ */
+static void
+end_superseded(struct txn *txn, const struct event *event, struct event_answer *answer)
+{
+	struct session_list *others = &answer->arrived.others;
+	struct session *left = NULL;
+
+	if (event->kind != EVENT_START || event->arrival != ARRIVAL_RESUME || event->process.pid <= 0)
+		return;
+	for (size_t i = 0; i < others->count; i++)
+		if (process_same(&others->items[i].process, &event->process)) {
+			if (left != NULL)
+				return;
+			left = &others->items[i];
+		}
+	if (left != NULL && session_move(txn, left, SESSION_ENDS, event->began_ms, "resume"))
+		session_save(txn, left);
+}
+
+static void
+move(struct txn *txn, const struct event *event, struct event_answer *answer)
+{
+	struct session *session = &answer->arrived.session;
+	const struct effect *effect = effect_of(event->kind);
+
+	if (effect->move < 0)
+		return;
+	/* the end of a conversation that `clear` already replaced is not the session's */
+	if (event->kind == EVENT_END && strcmp(session->client_session, event->client_session) != 0)
+		return;
+	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
+	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
+		return;
+	session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail);
+}
+
+static void
+count(struct txn *txn, const struct event *event, struct event_answer *answer)
+{
+	struct session *session = &answer->arrived.session;
+	const struct effect *effect = effect_of(event->kind);
+
+	if (event->kind != EVENT_START && event->kind != EVENT_METRICS)
+		session->events++;
+	if (effect->counter != NULL)
+		metric_add(txn, session->id, effect->counter, 1);
+	if (event->kind == EVENT_SUB_STARTS || event->kind == EVENT_SUB_ENDS)
+		audit_add(txn, session->id, event->kind == EVENT_SUB_STARTS ? "subagent.start" : "subagent.end", event->agent, "", "");
+	if (event->budget > 0 && !session->budget_given)
+		session->budget = event->budget;
+	for (size_t i = 0; i < event->look_count; i++)
+		spend_take(txn, session->id, &event->looks[i]);
+	if (event->context >= 0)
+		metric_set(txn, session->id, "context_tokens", (double)event->context);
+}
+
+/* Once per interval, and only by one of all that come by. */
+static void
+note_reaping(struct txn *txn, struct event_answer *answer)
+{
+	int64_t every;
+
+	if (config_duration(txn->config, "stile", "reap", &every, NULL) != OK || txn->now_ms - answer->arrived.reaped_ms < every)
+		return;
+	answer->reap_due = true;
+	db_run(txn->db,
+	       "INSERT INTO project (project, created_ms, reaped_ms) VALUES ($1, $2, $2)"
+	       " ON CONFLICT (project) DO UPDATE SET reaped_ms = excluded.reaped_ms",
+	       DB_TEXT(txn->project), DB_INT(txn->now_ms));
+}
+
+enum status
+event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+{
+	struct session *session = &answer->arrived.session;
+	char actor[ACTOR_SIZE];
+	enum status status = arrive(txn, event, answer, why);
+
+	if (status != OK)
+		return status;
+	snprintf(actor, sizeof actor, event->agent[0] == '\0' ? "%s" : "%s/%s", session->id, event->agent);
+	txn->actor = actor;
+	answer->at_ms = txn->now_ms;
+	note_whereabouts(session, event);
+	move(txn, event, answer);
+	open_generation(txn, event, answer);
+	end_superseded(txn, event, answer);
+	session->event_ms = txn->now_ms;
+	count(txn, event, answer);
+	note_reaping(txn, answer);
+	session_save(txn, session);
+	if (event->look_count > 0 || event->context >= 0 || event->can_speak)
+		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);
+	if (status != OK)
+		event_answer_release(answer);
+	return status;
+}

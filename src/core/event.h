@@ -1,0 +1,74 @@
+/*
+ * What an agent's client says happened, in our words, and what follows from it: the session it belongs to, its state, its
+ * counters, its context and checkpoints, and what is to be said back.  One transaction.
+ */
+#ifndef CORE_EVENT_H
+#define CORE_EVENT_H
+
+#include "core/binding.h"
+#include "core/checkpoint.h"
+#include "core/pressure.h"
+#include "core/spend.h"
+
+enum event_kind {
+	EVENT_OTHER,       /* a sign of life, nothing more */
+	EVENT_START,
+	EVENT_PROMPT,      /* a person or program said something: a message */
+	EVENT_TOOL,        /* a tool is about to run: may be denied */
+	EVENT_TOOL_DONE,
+	EVENT_TOOL_FAILED,
+	EVENT_ASKS,        /* it waits for a person */
+	EVENT_TURN_ENDS,
+	EVENT_SUB_STARTS,
+	EVENT_SUB_ENDS,
+	EVENT_COMPACTED,
+	EVENT_END,
+	EVENT_METRICS,     /* the status line: tokens only, no state */
+};
+
+struct event {
+	enum event_kind kind;
+	enum arrival arrival;            /* of EVENT_START */
+	char name[LABEL_MAX + 1];        /* the client's word for it */
+	char client[LABEL_MAX + 1];
+	char client_session[ID_MAX + 1];
+	char client_version[LABEL_MAX + 1];
+	char agent[LABEL_MAX + 1];       /* sub-agent; "" = the session itself */
+	char tool[ID_MAX + 1];
+	char tool_use[ID_MAX + 1];
+	char detail[ID_MAX + 1];         /* what it waits for; why it ended */
+	char cwd[TEXT_MAX + 1];
+	char transcript[TEXT_MAX + 1];   /* "" = not given */
+	char agent_transcript[TEXT_MAX + 1];
+	int64_t context;                 /* tokens, if the client says; -1 = it doesn't */
+	int64_t budget;                  /* the context's size, if the client says; 0 = it doesn't */
+	bool can_speak;                  /* its answer reaches the model and the person */
+	bool can_deny;
+
+	/* filled in by the front */
+	struct process process;
+	char worktree[256];
+	char branch[256];
+	int64_t began_ms;                /* on the store's clock; 0 = now */
+	int64_t began_boot_ms;           /* on the machine's */
+	int64_t transcript_size;         /* when the event came */
+	struct transcript_look looks[2]; /* owned */
+	size_t look_count;
+};
+
+struct event_answer {
+	struct arrived arrived;
+	int64_t at_ms; /* the transaction's instant */
+	struct checkpoint_list fired;
+	struct checkpoint_list told;
+	bool reap_due;
+};
+
+void event_init(struct event *event);
+void event_release(struct event *event);
+void event_answer_release(struct event_answer *answer);
+
+/* The rule (see engine.h): at most four round trips. */
+enum status event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
+
+#endif

@@ -1,0 +1,183 @@
+#include "core/metric.h"
+
+#include <math.h>
+
+static const struct metric_row declared[] = {
+    {"messages", METRIC_COUNTER, AGGREGATE_SUM, false, "prompts given to it"},
+    {"tool_calls", METRIC_COUNTER, AGGREGATE_SUM, false, "tools it was about to run"},
+    {"errors", METRIC_COUNTER, AGGREGATE_SUM, true, "tools that failed"},
+    {"complexity", METRIC_GAUGE, AGGREGATE_MEAN, false, "of its present task, as somebody judges it"},
+    {"instructions", METRIC_GAUGE, AGGREGATE_NONE, false, "instructions it is under"},
+    {"context_tokens", METRIC_GAUGE, AGGREGATE_NONE, false, "tokens in its context now"},
+    {"spent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "tokens of every response, cache included"},
+    {"subagent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "the same of its sub-agents"},
+    {"subagents", METRIC_COUNTER, AGGREGATE_SUM, false, "sub-agents it started"},
+    {"pressure_checks", METRIC_COUNTER, AGGREGATE_SUM, false, "times its pressure was looked at"},
+    {"instructions_added", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
+    {"validations_run", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
+    {"boundary_enforcements", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
+};
+
+const struct metric_row *
+metric_nth(size_t n)
+{
+	return n < sizeof declared / sizeof *declared ? &declared[n] : NULL;
+}
+
+const struct metric_row *
+metric_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof declared / sizeof *declared; i++)
+		if (str_equal(declared[i].name, name))
+			return &declared[i];
+	return NULL;
+}
+
+const char *
+metric_aggregate_name(enum metric_aggregate aggregate)
+{
+	static const char *const names[] = {"none", "sum", "max", "mean"};
+
+	return names[aggregate];
+}
+
+static int64_t
+window_start(struct txn *txn)
+{
+	int64_t window;
+
+	/* one that can't be read was refused when the configuration was opened */
+	return config_duration(txn->config, "stile", "error_window", &window, NULL) == OK ? txn->now_ms - window : 0;
+}
+
+static void
+add_recent(struct txn *txn, const char *session, const char *name, double amount)
+{
+	db_run(txn->db, "DELETE FROM metric_recent WHERE project = $1 AND session = $2 AND name = $3 AND at_ms < $4",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_INT(window_start(txn)));
+	db_run(txn->db,
+	       "INSERT INTO metric_recent (project, session, name, at_ms, amount) VALUES ($1, $2, $3, $4, $5)"
+	       " ON CONFLICT (project, session, name, at_ms) DO UPDATE SET amount = metric_recent.amount + excluded.amount",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_INT(txn->now_ms), DB_REAL(amount));
+}
+
+void
+metric_add(struct txn *txn, const char *session, const char *name, double amount)
+{
+	const struct metric_row *row = metric_find(name);
+
+	db_run(txn->db,
+	       "INSERT INTO metric (project, session, name, value, base) VALUES ($1, $2, $3, $4, 0)"
+	       " ON CONFLICT (project, session, name) DO UPDATE SET value = metric.value + excluded.value",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_REAL(amount));
+	if (row != NULL && row->recent)
+		add_recent(txn, session, name, amount);
+}
+
+void
+metric_set(struct txn *txn, const char *session, const char *name, double value)
+{
+	db_run(txn->db,
+	       "INSERT INTO metric (project, session, name, value, base) VALUES ($1, $2, $3, $4, 0)"
+	       " ON CONFLICT (project, session, name) DO UPDATE SET value = excluded.value",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_REAL(value));
+}
+
+void
+metric_open_generation(struct txn *txn, const char *session)
+{
+	db_run(txn->db, "UPDATE metric SET base = value WHERE project = $1 AND session = $2", DB_TEXT(txn->project),
+	       DB_TEXT(session));
+}
+
+enum status
+metric_load(struct txn *txn, const char *session, struct metric_values *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT name, value, base, (SELECT coalesce(sum(amount), 0) FROM metric_recent r"
+	                            " WHERE r.project = $1 AND r.session = $2 AND r.name = m.name AND r.at_ms >= $3)"
+	                            " FROM metric m WHERE m.project = $1 AND m.session = $2 ORDER BY name",
+	                            DB_TEXT(txn->project), DB_TEXT(session), DB_INT(window_start(txn)));
+
+	if (status != OK)
+		return status;
+	*out = (struct metric_values){.items = calloc(rows.count + 1, sizeof *out->items)};
+	if (out->items == NULL)
+		status = why_not(why, NO_MEMORY, "out of memory");
+	for (size_t i = 0; i < rows.count && status == OK; i++) {
+		struct metric_value *value = &out->items[out->count++];
+		const struct metric_row *row;
+
+		snprintf(value->name, sizeof value->name, "%s", db_text(&rows, i, 0));
+		row = metric_find(value->name);
+		value->life = db_real(&rows, i, 1);
+		value->now = value->life - db_real(&rows, i, 2);
+		if (row != NULL && row->kind == METRIC_GAUGE)
+			value->now = value->life;
+		if (row != NULL && row->recent)
+			value->now = db_real(&rows, i, 3);
+	}
+	db_rows_release(&rows);
+	return status;
+}
+
+void
+metric_values_release(struct metric_values *values)
+{
+	free(values->items);
+	*values = (struct metric_values){0};
+}
+
+static const struct metric_value *
+find_value(const struct metric_values *values, const char *name)
+{
+	for (size_t i = 0; i < values->count; i++)
+		if (str_equal(values->items[i].name, name))
+			return &values->items[i];
+	return NULL;
+}
+
+double
+metric_now(const struct metric_values *values, const char *name)
+{
+	const struct metric_value *value = find_value(values, name);
+
+	return value == NULL ? 0 : value->now;
+}
+
+double
+metric_life(const struct metric_values *values, const char *name)
+{
+	const struct metric_value *value = find_value(values, name);
+
+	return value == NULL ? 0 : value->life;
+}
+
+enum status
+metric_aggregate(struct txn *txn, json_t *out, struct buf *why)
+{
+	json_t *metrics = json_object();
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT name, sum(value), max(value), avg(value), count(*) FROM metric WHERE project = $1"
+	                            " GROUP BY name ORDER BY name",
+	                            DB_TEXT(txn->project));
+
+	if (status != OK) {
+		json_decref(metrics);
+		return status;
+	}
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct metric_row *row = metric_find(db_text(&rows, i, 0));
+
+		if (row != NULL && row->aggregate != AGGREGATE_NONE)
+			json_object_set_new(metrics, row->name,
+			                    json_pack("{ss so sI}", "aggregate", metric_aggregate_name(row->aggregate), "value",
+			                              json_number(db_real(&rows, i, (size_t)row->aggregate)), "sessions",
+			                              (json_int_t)db_int(&rows, i, 4)));
+	}
+	db_rows_release(&rows);
+	json_object_set_new(out, "aggregated", metrics);
+	return OK;
+}

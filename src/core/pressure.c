@@ -1,0 +1,155 @@
+#include "core/pressure.h"
+
+#define FIELD_MAX 100
+
+/* The fields of "0.35 budget" or "0.30 MONITOR 1.3"; how many there are, at most 3. */
+static int
+split(const char *value, char fields[3][FIELD_MAX])
+{
+	int count = 0;
+
+	while (*value != '\0' && count < 3) {
+		size_t len = strcspn(value, " \t");
+
+		if (len >= FIELD_MAX)
+			return -1;
+		if (len > 0) {
+			memcpy(fields[count], value, len);
+			fields[count++][len] = '\0';
+		}
+		value += len;
+		value += strspn(value, " \t");
+	}
+	return *value == '\0' ? count : -1;
+}
+
+static enum status
+bad(const struct config_item *item, struct buf *why)
+{
+	return why_not(why, BAD_CONFIG,
+	               "config: [%s] %s = %s: a metric has \"weight full-value\", a level \"score ADVICE verification\", a halt "
+	               "\"share ADVICE\"",
+	               item->section, item->key, item->value);
+}
+
+/* How much of its full value the metric has; may pass 1. */
+static enum status
+share_of(const struct config_item *item, const char *full, const struct metric_values *values, int64_t budget, double *out,
+         struct buf *why)
+{
+	double limit = (double)budget;
+
+	if (strcmp(full, "budget") != 0 && str_number(full, &limit) != OK)
+		return bad(item, why);
+	if (limit <= 0)
+		return bad(item, why);
+	*out = metric_now(values, item->key) / limit;
+	return OK;
+}
+
+static enum status
+add_weight(const struct config_item *item, const struct metric_values *values, int64_t budget, struct pressure *out,
+           struct buf *why)
+{
+	char fields[3][FIELD_MAX];
+	double weight, share;
+
+	if (split(item->value, fields) != 2 || str_number(fields[0], &weight) != OK || weight < 0 || weight > 1)
+		return bad(item, why);
+	if (share_of(item, fields[1], values, budget, &share, why) != OK)
+		return BAD_CONFIG;
+	out->score += weight * (share < 0 ? 0 : share > 1 ? 1 : share);
+	return OK;
+}
+
+/* The highest level that the score reaches. */
+static enum status
+try_level(const struct config_item *item, double *reached, struct pressure *out, struct buf *why)
+{
+	char fields[3][FIELD_MAX];
+	double from, verification;
+
+	if (split(item->value, fields) != 3 || str_number(fields[0], &from) != OK || str_number(fields[2], &verification) != OK)
+		return bad(item, why);
+	/* a score is a sum of products: 0.3 must reach 0.30 */
+	if (out->score + 1e-9 < from || from < *reached)
+		return OK;
+	*reached = from;
+	out->verification = verification;
+	snprintf(out->level, sizeof out->level, "%s", item->key + strlen("level."));
+	snprintf(out->advice, sizeof out->advice, "%s", fields[1]);
+	return OK;
+}
+
+static enum status
+try_halt(const struct config *config, const struct config_item *item, const struct metric_values *values, int64_t budget,
+         struct pressure *out, struct buf *why)
+{
+	const char *metric = item->key + strlen("halt."), *weighted = config_get(config, item->section, metric);
+	struct config_item measured = {item->section, (char *)(uintptr_t)metric, (char *)(uintptr_t)weighted};
+	char fields[3][FIELD_MAX], weight[3][FIELD_MAX];
+	double from, share;
+
+	if (split(item->value, fields) != 2 || str_number(fields[0], &from) != OK || weighted == NULL || split(weighted, weight) != 2)
+		return bad(item, why);
+	if (share_of(&measured, weight[1], values, budget, &share, why) != OK)
+		return BAD_CONFIG;
+	if (share + 1e-9 >= from)
+		snprintf(out->advice, sizeof out->advice, "%s", fields[1]);
+	return OK;
+}
+
+static enum status
+no_profile(const struct config *config, const char *profile, struct buf *why)
+{
+	char names[WHY_MAX / 2] = "", last[LABEL_MAX + 1] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < config->count && len < sizeof names; i++) {
+		const char *section = config->items[i].section;
+
+		if (!str_starts(section, "profile ") || str_equal(section + 8, last))
+			continue;
+		snprintf(last, sizeof last, "%s", section + 8);
+		len += (size_t)snprintf(names + len, sizeof names - len, " %s", last);
+	}
+	return why_not(why, BAD_INPUT, "no profile %s; there are:%s", profile, names);
+}
+
+enum status
+pressure_of(const struct config *config, const char *profile, const struct metric_values *values, int64_t budget,
+            struct pressure *out, struct buf *why)
+{
+	struct pressure found = {.verification = 1};
+	char section[LABEL_MAX + 20];
+	enum status status = OK;
+	double reached = -1;
+
+	if (str_copy(found.profile, sizeof found.profile, profile) != OK)
+		return why_not(why, BAD_INPUT, "the profile's name is longer than %d bytes", LABEL_MAX);
+	snprintf(section, sizeof section, "profile %s", profile);
+	if (!config_has(config, section))
+		return no_profile(config, profile, why);
+	found.tokens = budget > 0 ? metric_now(values, "context_tokens") / (double)budget : 0;
+	for (size_t i = 0; i < config->count && status == OK; i++)
+		if (str_equal(config->items[i].section, section) && strchr(config->items[i].key, '.') == NULL)
+			status = add_weight(&config->items[i], values, budget, &found, why);
+	for (size_t i = 0; i < config->count && status == OK; i++)
+		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "level."))
+			status = try_level(&config->items[i], &reached, &found, why);
+	for (size_t i = 0; i < config->count && status == OK; i++)
+		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "halt."))
+			status = try_halt(config, &config->items[i], values, budget, &found, why);
+	if (status == OK && reached < 0)
+		status = why_not(why, BAD_CONFIG, "config: [%s] has no level that holds from 0", section);
+	if (status == OK)
+		*out = found;
+	return status;
+}
+
+json_t *
+pressure_json(const struct pressure *pressure)
+{
+	return json_pack("{ss sf sf ss ss sf}", "profile", pressure->profile, "score", pressure->score, "tokens", pressure->tokens,
+	                 "level", pressure->level, "advice", pressure->advice, "verification", pressure->verification);
+}

@@ -1,0 +1,149 @@
+/*
+ * What Stile needs of a store.  Four things; two are built: rows and clock.  (Wake-ups and anchors come with the first that
+ * use them.)
+ *
+ * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
+ * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come
+ * first, and a rule costs one round trip per answer that it waits for; `trips` counts them.
+ * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE) and on disk when db_commit is OK.
+ *
+ * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that
+ * people can read, which never go back, also across a reboot, and which steps of the wall clock don't move.
+ *
+ * SQL is a string literal (its address is its name in the statement cache), parameters are $1..$n in order of first
+ * appearance, and where engines differ it has a token of dialect.h.
+ */
+#ifndef DB_DB_H
+#define DB_DB_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum db_type { DB_TYPE_NULL, DB_TYPE_TEXT, DB_TYPE_INT, DB_TYPE_REAL };
+
+struct db_value {
+	enum db_type type;
+	const char *text;
+	int64_t whole;
+	double real;
+};
+
+#define DB_TEXT(value) ((struct db_value){.type = (value) == NULL ? DB_TYPE_NULL : DB_TYPE_TEXT, .text = (value)})
+#define DB_INT(value) ((struct db_value){.type = DB_TYPE_INT, .whole = (int64_t)(value)})
+#define DB_REAL(value) ((struct db_value){.type = DB_TYPE_REAL, .real = (double)(value)})
+#define DB_NULL ((struct db_value){.type = DB_TYPE_NULL})
+
+/* The rows of one answer, whole.  Texts belong to it until db_rows_release. */
+struct db_rows {
+	size_t count;
+	size_t columns;
+	struct db_value *values; /* count * columns */
+	char *texts;
+};
+
+struct db;
+
+/* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
+struct db_ops {
+	const char *name;
+	/* Begins; `write` takes the store for itself, waiting at most wait_ms for others.  Sets db->now_ms.  May block. */
+	enum status (*begin)(struct db *db, bool write, int64_t wait_ms, struct buf *why);
+	void (*run)(struct db *db, const char *sql, const struct db_value *args, size_t count);
+	enum status (*ask)(struct db *db, struct db_rows *out, const char *sql, const struct db_value *args, size_t count,
+	                   struct buf *why);
+	/* The transaction is over afterwards, whatever is returned. */
+	enum status (*commit)(struct db *db, struct buf *why);
+	void (*rollback)(struct db *db);
+	/* Facts for `doctor`: adds "key=value" lines. */
+	void (*facts)(struct db *db, struct buf *out);
+	void (*close)(struct db *db, bool process_ends);
+};
+
+struct db {
+	const struct db_ops *ops;
+	int64_t now_ms;
+	unsigned trips; /* answers waited for since db_begin */
+	bool writing;
+	bool open;      /* a transaction is */
+};
+
+static inline enum status db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why) MUST_CHECK;
+static inline enum status db_commit(struct db *db, struct buf *why) MUST_CHECK;
+
+static inline enum status
+db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
+{
+	enum status status = db->ops->begin(db, write, wait_ms, why);
+
+	db->trips = 0;
+	db->writing = write;
+	db->open = status == OK;
+	return status;
+}
+
+static inline enum status
+db_commit(struct db *db, struct buf *why)
+{
+	db->trips++;
+	db->open = false;
+	return db->ops->commit(db, why);
+}
+
+static inline void
+db_rollback(struct db *db)
+{
+	if (db->open)
+		db->ops->rollback(db);
+	db->open = false;
+}
+
+#define DB_ARGS(...) ((const struct db_value[]){__VA_ARGS__}), sizeof((struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+
+/* db_run(db, "INSERT ...", DB_TEXT(a), DB_INT(b)): queued, no answer. */
+#define db_run(db, sql, ...) (db)->ops->run((db), (sql), DB_ARGS(__VA_ARGS__))
+
+/* db_ask(db, &rows, why, "SELECT ...", ...): OK with *rows to be released by the caller (also when there are none). */
+#define db_ask(db, rows, why, sql, ...) ((db)->trips++, (db)->ops->ask((db), (rows), (sql), DB_ARGS(__VA_ARGS__), (why)))
+
+static inline const struct db_value *
+db_at(const struct db_rows *rows, size_t row, size_t column)
+{
+	return &rows->values[row * rows->columns + column];
+}
+
+static inline int64_t
+db_int(const struct db_rows *rows, size_t row, size_t column)
+{
+	const struct db_value *value = db_at(rows, row, column);
+
+	return value->type == DB_TYPE_REAL ? (int64_t)value->real : value->type == DB_TYPE_INT ? value->whole : 0;
+}
+
+static inline double
+db_real(const struct db_rows *rows, size_t row, size_t column)
+{
+	const struct db_value *value = db_at(rows, row, column);
+
+	return value->type == DB_TYPE_REAL ? value->real : value->type == DB_TYPE_INT ? (double)value->whole : 0;
+}
+
+/* The text, "" for NULL. */
+static inline const char *
+db_text(const struct db_rows *rows, size_t row, size_t column)
+{
+	const struct db_value *value = db_at(rows, row, column);
+
+	return value->type == DB_TYPE_TEXT ? value->text : "";
+}
+
+static inline bool
+db_is_null(const struct db_rows *rows, size_t row, size_t column)
+{
+	return db_at(rows, row, column)->type == DB_TYPE_NULL;
+}
+
+void db_rows_release(struct db_rows *rows);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * What the engines' SQL does not share.  Our SQL has these tokens instead; an engine replaces them when it prepares.
+ *
+ *   %IDENTITY%   a column that numbers its rows by itself, as primary key
+ *   %CLUSTERED%  after a table's ")": its rows live in its primary key
+ *
+ * Two.
+ */
+#ifndef DB_DIALECT_H
+#define DB_DIALECT_H
+
+#include "base/buf.h"
+
+enum dialect { DIALECT_SQLITE };
+
+/* Adds `sql` with its tokens replaced. */
+void dialect_expand(struct buf *out, const char *sql, enum dialect dialect);
+
+#endif

@@ -1,0 +1,260 @@
+#include "base/id.h"
+#include "db/dialect.h"
+#include "db/sqlite_store.h"
+#include "os/file.h"
+#include "os/random.h"
+#include "schema.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#define SCHEMA_NEWEST (schema_files[sizeof schema_files / sizeof *schema_files - 1].number)
+#define SCHEMA_TEXT_MAX ((size_t)256 << 10)
+
+/*
+ * Frames in the WAL from which a commit copies them back.  A process that opens the store alone pays for each frame that it
+ * finds (about 2 us), a checkpoint costs two syncs: measured, the sum is least around here.
+ */
+#define WAL_LIMIT 64
+
+enum status
+sqlite_known(struct sqlite *store, int64_t number, struct buf *why)
+{
+	if (number < 0)
+		return why_not(why, STORE_DOWN, "%s: is damaged; move it away and run `stile init`", store->file);
+	if (number <= SCHEMA_NEWEST)
+		return OK;
+	return why_not(why, STORE_DOWN, "%s: the store has schema %lld, this program knows up to %d; update stile", store->file,
+	               (long long)number, SCHEMA_NEWEST);
+}
+
+/* Whether the database has a table of this name, or any if NULL. */
+static enum status
+has_table(struct sqlite *store, const char *name, bool *has, struct buf *why)
+{
+	sqlite3_stmt *statement;
+	int code = sqlite3_prepare_v2(store->handle, "SELECT count(*) FROM sqlite_master WHERE $1 IS NULL OR name = $1", -1, &statement,
+	                              NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*has = sqlite3_column_int64(statement, 0) > 0;
+	sqlite3_finalize(statement);
+	return code == SQLITE_ROW ? OK : sqlite_why(store, code, why);
+}
+
+/* When the number can't be read: an empty database (0), a stranger's, or a damaged one. */
+static enum status
+schema_of_stranger(struct sqlite *store, int *number, struct buf *why)
+{
+	bool any, ours;
+	enum status status = has_table(store, NULL, &any, why);
+
+	if (status == OK)
+		status = has_table(store, "store", &ours, why);
+	if (status != OK)
+		return status;
+	*number = 0;
+	if (any && !ours)
+		return why_not(why, STORE_DOWN, "%s: is a SQLite database, but not a store of ours; set STILE_STORE to another path",
+		               store->file);
+	return ours ? why_not(why, STORE_DOWN, "%s: is damaged; move it away and run `stile init`", store->file) : OK;
+}
+
+enum status
+sqlite_schema(struct sqlite *store, int *number, struct buf *why)
+{
+	struct db_rows rows;
+	int64_t found;
+
+	if (store->db.ops->ask(&store->db, &rows, "SELECT schema FROM store", NULL, 0, NULL) != OK)
+		return schema_of_stranger(store, number, why);
+	found = rows.count == 1 ? db_int(&rows, 0, 0) : -1;
+	db_rows_release(&rows);
+	*number = (int)found;
+	return sqlite_known(store, found, why);
+}
+
+static enum status
+execute(struct sqlite *store, const char *sql, struct buf *why)
+{
+	int code = sqlite3_exec(store->handle, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? OK : sqlite_why(store, code, why);
+}
+
+static enum status
+run_file(struct sqlite *store, const char *sql, struct buf *why)
+{
+	struct buf text;
+	enum status status;
+
+	buf_init(&text, SCHEMA_TEXT_MAX);
+	dialect_expand(&text, sql, DIALECT_SQLITE);
+	status = buf_status(&text) == OK ? execute(store, text.data, why) : why_not(why, NO_MEMORY, "out of memory");
+	buf_release(&text);
+	return status;
+}
+
+static enum status
+first_row(struct sqlite *store, struct buf *why)
+{
+	struct db_rows rows;
+	uint8_t random[10];
+	char clone[ID_SIZE];
+	enum status status;
+
+	if (random_bytes(random, sizeof random) != OK)
+		return why_not(why, STORE_DOWN, "the system has no randomness to give");
+	id_make(clone, clock_wall_ms(), random);
+	status = db_ask(&store->db, &rows, why, "INSERT INTO store (one, schema, seen_ms, clone) VALUES (1, 0, 0, $1) RETURNING one",
+	                DB_TEXT(clone));
+	if (status == OK)
+		db_rows_release(&rows);
+	return status;
+}
+
+static enum status
+migrate_step(struct sqlite *store, int number, const char *sql, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = run_file(store, sql, why);
+
+	if (status == OK && number == 1)
+		status = first_row(store, why);
+	if (status == OK)
+		status = db_ask(&store->db, &rows, why, "UPDATE store SET schema = $1 RETURNING schema", DB_INT(number));
+	if (status == OK)
+		db_rows_release(&rows);
+	return status;
+}
+
+enum status
+sqlite_migrate(struct sqlite *store, struct buf *why)
+{
+	enum status status = execute(store, "BEGIN IMMEDIATE", why);
+	int number = 0;
+
+	if (status == OK)
+		status = sqlite_schema(store, &number, why);
+	for (size_t i = 0; i < sizeof schema_files / sizeof *schema_files && status == OK; i++)
+		if (schema_files[i].number > number)
+			status = migrate_step(store, schema_files[i].number, schema_files[i].sql, why);
+	if (status == OK)
+		status = execute(store, "COMMIT", why);
+	if (status != OK && sqlite3_get_autocommit(store->handle) == 0)
+		sqlite3_exec(store->handle, "ROLLBACK", NULL, NULL, NULL);
+	return status;
+}
+
+static int
+count_frames(void *store, sqlite3 *handle, const char *name, int frames)
+{
+	(void)handle;
+	(void)name;
+	((struct sqlite *)store)->wal_frames = frames;
+	return SQLITE_OK;
+}
+
+static enum status
+set_up(struct sqlite *store, struct buf *why)
+{
+	sqlite3_extended_result_codes(store->handle, 1);
+	/* only a backstop for strangers and for the recovery of the WAL's index: among ourselves the gate keeps order */
+	sqlite3_busy_timeout(store->handle, 10000);
+	sqlite3_db_config(store->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	sqlite3_db_config(store->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_wal_hook(store->handle, count_frames, store);
+	sqlite_faults(store);
+	return execute(store, "PRAGMA synchronous = FULL", why);
+}
+
+/* Under the gate: the database becomes a WAL one, with our schema. */
+static enum status
+make_or_migrate(struct sqlite *store, struct buf *why)
+{
+	sqlite3_stmt *statement = NULL;
+	enum status status = OK;
+	int code;
+
+	if (store->gate.fd >= 0)
+		status = gate_take(&store->gate, 10000, why);
+	if (status != OK)
+		return status;
+	code = sqlite3_prepare_v2(store->handle, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	if (code != SQLITE_ROW)
+		status = sqlite_why(store, code, why);
+	else if (store->gate.fd >= 0 && strcmp((const char *)sqlite3_column_text(statement, 0), "wal") != 0)
+		status = why_not(why, STORE_DOWN, "%s: this file system can't keep a write-ahead log; set STILE_STORE to a local disk",
+		                 store->file);
+	sqlite3_finalize(statement);
+	if (status == OK)
+		status = sqlite_migrate(store, why);
+	if (store->gate.held)
+		gate_leave(&store->gate);
+	return status;
+}
+
+static enum status
+open_files(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
+{
+	bool memory = options->folder == NULL;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (options->make ? SQLITE_OPEN_CREATE : 0);
+	struct stat there;
+	enum status status;
+
+	if (!memory && !options->make && stat(options->file, &there) != 0)
+		return why_not(why, STORE_DOWN, "%s: %s; run `stile init` in the codebase", options->file,
+		               errno == ENOENT ? "there is no store" : strerror(errno));
+	if (!memory && (status = file_locks_are_local(options->folder, why)) != OK)
+		return status;
+	if (!memory && (status = gate_open(&store->gate, options->folder, options->make, why)) != OK)
+		return status;
+	if (sqlite3_open_v2(options->file, &store->handle, flags, NULL) != SQLITE_OK)
+		return sqlite_why(store, store->handle == NULL ? SQLITE_NOMEM : sqlite3_errcode(store->handle), why);
+	return set_up(store, why);
+}
+
+static enum status
+open_store(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
+{
+	enum status status = open_files(store, options, why);
+	int number = 0;
+
+	if (status == OK && clock_boot_name(store->boot) != OK)
+		status = why_not(why, STORE_DOWN, "/proc can't be read, so this boot can't be told from another");
+	if (status == OK)
+		status = sqlite_schema(store, &number, why);
+	if (status == OK && number == 0 && !options->make)
+		return why_not(why, STORE_DOWN, "%s: is empty; run `stile init` in the codebase", store->file);
+	if (status == OK && number < SCHEMA_NEWEST)
+		status = make_or_migrate(store, why);
+	return status;
+}
+
+enum status
+sqlite_open(const struct sqlite_options *options, struct db **out, struct buf *why)
+{
+	struct sqlite *store = calloc(1, sizeof *store);
+	enum status status;
+
+	if (store == NULL || (store->file = strdup(options->file)) == NULL) {
+		free(store);
+		return why_not(why, NO_MEMORY, "out of memory");
+	}
+	store->db.ops = &sqlite_ops;
+	store->gate.fd = -1;
+	store->wal_limit = WAL_LIMIT;
+	buf_init(&store->failure, WHY_MAX);
+	status = open_store(store, options, why);
+	if (status == OK)
+		*out = &store->db;
+	else
+		sqlite_ops.close(&store->db, false);
+	return status;
+}

@@ -1,0 +1,51 @@
+/* What the parts of the SQLite engine share: statements, transactions (sqlite.c), opening and schema (sqlite_open.c). */
+#ifndef DB_SQLITE_STORE_H
+#define DB_SQLITE_STORE_H
+
+#include "db/sqlite.h"
+#include "os/clock.h"
+#include "os/gate.h"
+
+#include <sqlite3.h>
+
+#define STATEMENTS_MAX 256 /* a power of two, well above the number of statements we have */
+
+struct sqlite {
+	struct db db; /* first: a struct db is one of these */
+	sqlite3 *handle;
+	struct gate gate;      /* fd -1: a store in memory, which nobody shares */
+	char *file;
+	char boot[BOOT_MAX];
+	int64_t seen_ms;       /* as this transaction found it */
+	int wal_frames;        /* after the last commit */
+	int wal_limit;         /* checkpoint from here on */
+	enum status failed;    /* of a queued statement, told at the next answer */
+	struct buf failure;
+	struct cached {
+		const char *sql; /* its address is the key */
+		sqlite3_stmt *statement;
+	} statements[STATEMENTS_MAX];
+};
+
+extern const struct db_ops sqlite_ops;
+
+/* What SQLite's last error means, with `why`: "<file>: <what>; <what to do>". */
+enum status sqlite_why(struct sqlite *store, int code, struct buf *why);
+
+/* Under the gate: brings the schema to ours, or makes it.  STORE_DOWN. */
+enum status sqlite_migrate(struct sqlite *store, struct buf *why) MUST_CHECK;
+
+/* The number in the store: 0 for an empty database.  STORE_DOWN when it isn't a store of ours or is newer. */
+enum status sqlite_schema(struct sqlite *store, int *number, struct buf *why) MUST_CHECK;
+
+/* STORE_DOWN unless this program knows the schema `number`; -1: the store has none. */
+enum status sqlite_known(struct sqlite *store, int64_t number, struct buf *why) MUST_CHECK;
+
+/* Under the gate: copies the WAL back and empties it, as far as readers allow. */
+void sqlite_checkpoint(struct sqlite *store);
+
+/* In test builds: makes SQLite's own writes and syncs fail or die where STILE_FAULT says. */
+void sqlite_faults(struct sqlite *store);
+void sqlite_fault_section(const char *name);
+
+#endif

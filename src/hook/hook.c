@@ -1,0 +1,330 @@
+#include "hook/hook.h"
+
+#include "os/clock.h"
+#include "os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ANSWER_MAX ((size_t)8 << 10) /* bytes that one answer says to the model */
+#define PEERS_TOLD 5
+
+#define WAIT_END_MS 500 /* at SessionEnd the client gives all hooks together about 1.5 s */
+#define WAIT_HOOK_MS 2000
+
+enum status
+hook_read(const struct client *client, bool status_line, struct event *event, struct buf *why)
+{
+	struct buf text;
+	uint64_t dropped = 0;
+	json_t *payload = NULL;
+	enum status status;
+
+	buf_init(&text, EVENT_BYTES_MAX);
+	status = file_drain(STDIN_FILENO, &text, &dropped, why);
+	if (status == OK && dropped > 0)
+		status = why_not(why, BAD_INPUT, "an event of %llu bytes was dropped; the limit is %zu MiB",
+		                 (unsigned long long)text.len + dropped, EVENT_BYTES_MAX >> 20);
+	if (status == OK)
+		status = json_parse(text.data, text.len, &payload, why);
+	buf_release(&text);
+	if (status == OK)
+		status = (status_line ? client->parse_status_line : client->parse)(payload, event, why);
+	json_decref(payload);
+	return status;
+}
+
+enum status
+hook_place(struct context *context, const struct client *client, struct event *event, struct buf *why)
+{
+	const char *named = client->project_env == NULL ? NULL : getenv(client->project_env);
+	struct place works;
+	enum status status = NO_SUCH;
+
+	if (named != NULL && *named == '/')
+		status = context_find(context, named, why);
+	if (status == NO_SUCH && event->cwd[0] != '\0')
+		status = context_find(context, event->cwd, why);
+	if (status == NO_SUCH)
+		status = context_find(context, ".", why);
+	if (status != OK)
+		return status;
+	/* the codebase is the session's for good; the worktree is where it works now */
+	works = context->place;
+	if (event->cwd[0] != '\0' && paths_find(event->cwd, &works, NULL) == OK &&
+	    strcmp(works.common, context->place.common) != 0)
+		works = context->place;
+	snprintf(event->worktree, sizeof event->worktree, "%s", works.worktree);
+	snprintf(event->branch, sizeof event->branch, "%s", works.branch);
+	if (event->cwd[0] == '\0')
+		snprintf(event->cwd, sizeof event->cwd, "%s", works.root);
+	return OK;
+}
+
+/* The folder for marks: ours, 0700.  False when there is none that we can trust. */
+static bool
+mark_folder(char out[PATH_SIZE])
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	struct stat folder;
+	int len = runtime != NULL && *runtime == '/' ? snprintf(out, PATH_SIZE, "%s/stile", runtime)
+	                                             : snprintf(out, PATH_SIZE, "/tmp/stile-%lu", (unsigned long)getuid());
+
+	if (len < 0 || len >= PATH_SIZE || (mkdir(out, 0700) != 0 && errno != EEXIST))
+		return false;
+	return lstat(out, &folder) == 0 && S_ISDIR(folder.st_mode) && folder.st_uid == getuid();
+}
+
+bool
+hook_first_time(const struct event *event)
+{
+	char folder[PATH_SIZE], path[PATH_SIZE + ID_MAX * 2];
+	size_t from;
+	int fd;
+
+	if (!mark_folder(folder))
+		return true;
+	from = strlen(folder) + 1;
+	snprintf(path, sizeof path, "%s/told-%s-%.200s", folder, event->client, event->client_session);
+	for (char *c = path + from; *c != '\0'; c++)
+		if (*c == '/')
+			*c = '_';
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || errno != EEXIST;
+}
+
+static void
+tell_peers(const struct event_answer *answer, struct buf *out)
+{
+	const struct session_list *others = &answer->arrived.others;
+	char ago[24];
+
+	buf_printf(out, "Stile: you are session %s on this codebase.", answer->arrived.session.id);
+	if (others->count == 0) {
+		buf_text(out, " No other agent session is live here.");
+		return;
+	}
+	buf_printf(out, " %zu other agent session%s live here and may change the same files:", others->count,
+	           others->count == 1 ? " is" : "s are");
+	for (size_t i = 0; i < others->count && i < PEERS_TOLD; i++) {
+		const struct session *peer = &others->items[i];
+
+		str_ago(ago, sizeof ago, answer->at_ms - peer->event_ms);
+		buf_printf(out, "\n- %s %s: %s, last seen %s ago, in %.120s%s%s", peer->client, peer->id, session_state_name(peer->state),
+		           ago, peer->cwd, peer->branch[0] == '\0' ? "" : " on branch ", peer->branch);
+	}
+	if (others->count > PEERS_TOLD)
+		buf_printf(out, "\n- and %zu more; `stile status` lists them", others->count - PEERS_TOLD);
+}
+
+static void
+tell_checkpoints(const struct event_answer *answer, struct hook_answer *out)
+{
+	for (size_t i = 0; i < answer->told.count; i++) {
+		const struct checkpoint *one = &answer->told.items[i];
+
+		buf_printf(&out->to_model, "%sStile: context checkpoint %lld %%: %lld of %lld tokens in use.",
+		           out->to_model.len > 0 ? "\n" : "", (long long)one->percent, (long long)one->tokens, (long long)one->budget);
+		buf_printf(&out->to_person, "%sstile: context checkpoint %lld %% (%lld of %lld tokens)",
+		           out->to_person.len > 0 ? "; " : "", (long long)one->percent, (long long)one->tokens, (long long)one->budget);
+	}
+}
+
+/* Later commands of the session find it by its environment. */
+static void
+write_env_file(const struct event_answer *answer)
+{
+	const char *path = getenv("CLAUDE_ENV_FILE");
+	struct buf line;
+
+	if (path == NULL || *path != '/')
+		return;
+	buf_init(&line, PATH_SIZE);
+	buf_text(&line, "export STILE_SESSION=");
+	str_shell_quote(&line, answer->arrived.session.id);
+	buf_text(&line, "\n");
+	if (file_append(path, line.data, line.len, NULL) != OK)
+		fprintf(stderr, "stile: %s: STILE_SESSION could not be written\n", path);
+	buf_release(&line);
+}
+
+static int
+render(const struct client *client, const struct event *event, const struct hook_answer *answer)
+{
+	struct buf out, err;
+	int status;
+
+	buf_init(&out, ANSWER_MAX * 8);
+	buf_init(&err, ANSWER_MAX);
+	status = client->render(event, answer, &out, &err);
+	if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
+		status = status == 2 ? 2 : 1;
+	fwrite(err.data, 1, err.len, stderr);
+	buf_release(&out);
+	buf_release(&err);
+	return status;
+}
+
+static void
+answer_init(struct hook_answer *answer)
+{
+	*answer = (struct hook_answer){0};
+	buf_init(&answer->to_model, ANSWER_MAX);
+	buf_init(&answer->to_person, ANSWER_MAX);
+	buf_init(&answer->reason, WHY_MAX);
+}
+
+static void
+answer_release(struct hook_answer *answer)
+{
+	buf_release(&answer->to_model);
+	buf_release(&answer->to_person);
+	buf_release(&answer->reason);
+}
+
+static bool
+fails_closed(const struct context *context)
+{
+	struct config config;
+	bool closed = false;
+
+	config_init(&config);
+	if (context_config(context, &config, NULL) == OK)
+		closed = str_equal(config_get(&config, "stile", "fail"), "closed");
+	config_release(&config);
+	return closed;
+}
+
+/*
+ * The store can't be used.  By the configuration's word the tool call is blocked; else the agent works on, and person and
+ * model are told once.
+ */
+static int
+without_store(struct context *context, const struct client *client, const struct event *event, const struct buf *why)
+{
+	struct hook_answer answer;
+	int status = 1;
+
+	answer_init(&answer);
+	if (event->can_deny && fails_closed(context)) {
+		answer.deny = true;
+		buf_printf(&answer.reason, "stile: blocked, because fail = closed and the store can't be used: %s", why->data);
+		status = render(client, event, &answer);
+	} else if (event->can_speak && hook_first_time(event)) {
+		buf_printf(&answer.to_person, "stile: not coordinating this session: %s", why->data);
+		buf_printf(&answer.to_model, "Stile can't coordinate this session with others for now: %s", why->data);
+		status = render(client, event, &answer);
+	} else {
+		fprintf(stderr, "stile: %s\n", why->data);
+	}
+	answer_release(&answer);
+	return status;
+}
+
+static int
+speak(struct context *context, const struct client *client, struct event *event, struct event_answer *found)
+{
+	struct hook_answer answer;
+	int status;
+
+	answer_init(&answer);
+	if (event->kind == EVENT_START) {
+		event_peers(context, &found->arrived.others, found->at_ms);
+		write_env_file(found);
+		if (event->can_speak)
+			tell_peers(found, &answer.to_model);
+	}
+	tell_checkpoints(found, &answer);
+	status = render(client, event, &answer);
+	answer_release(&answer);
+	return status;
+}
+
+static int
+bad_input(struct context *context, const struct client *client, struct event *event, const struct buf *why)
+{
+	struct buf ignored;
+
+	buf_init(&ignored, WHY_MAX);
+	/* counted if the store can be had; said in any case */
+	if (hook_place(context, client, event, &ignored) == OK && context_open(context, false, &ignored) == OK &&
+	    event_dropped(context, client->name, why->data, &ignored) == OK)
+		fprintf(stderr, "stile: %s (counted as dropped)\n", why->data);
+	else
+		fprintf(stderr, "stile: %s\n", why->data);
+	buf_release(&ignored);
+	return 1;
+}
+
+static int
+handle(struct context *context, const struct client *client, struct event *event, struct buf *why)
+{
+	struct event_answer found = {0};
+	enum status status;
+	int exit_status;
+
+	context->wait_ms = event->kind == EVENT_END ? WAIT_END_MS : WAIT_HOOK_MS;
+	status = hook_place(context, client, event, why);
+	if (status == OK)
+		status = context_open(context, false, why);
+	if (status == OK) {
+		if (process_agent(&event->process) != OK)
+			event->process = (struct process){0};
+		hook_look(context, client, event);
+		status = event_handle(context, event, &found, why);
+	}
+	if (status != OK)
+		return without_store(context, client, event, why);
+	exit_status = speak(context, client, event, &found);
+	event_answer_release(&found);
+	return exit_status;
+}
+
+static int
+deny_selftest(const struct client *client, const struct event *event)
+{
+	struct hook_answer answer;
+	int status;
+
+	answer_init(&answer);
+	answer.deny = true;
+	buf_text(&answer.reason, "stile: self-test: this tool is always denied");
+	status = render(client, event, &answer);
+	answer_release(&answer);
+	return status;
+}
+
+int
+hook_run(struct context *context, const char *client_name, int64_t began_boot_ms)
+{
+	const struct client *client = client_find(client_name);
+	struct event *event = malloc(sizeof *event);
+	struct buf why;
+	int exit_status;
+
+	if (client == NULL || event == NULL) {
+		fprintf(stderr, client == NULL ? "stile: no client \"%.100s\"; there is claude\n" : "stile: %.100s: out of memory\n",
+		        client_name);
+		free(event);
+		return 1;
+	}
+	buf_init(&why, WHY_MAX);
+	event_init(event);
+	context->wait_ms = WAIT_HOOK_MS;
+	if (hook_read(client, false, event, &why) != OK) {
+		exit_status = bad_input(context, client, event, &why);
+	} else if (event->kind == EVENT_TOOL && str_equal(event->tool, SELFTEST_TOOL)) {
+		exit_status = deny_selftest(client, event);
+	} else {
+		event->began_boot_ms = began_boot_ms;
+		exit_status = handle(context, client, event, &why);
+	}
+	event_release(event);
+	free(event);
+	buf_release(&why);
+	return exit_status;
+}

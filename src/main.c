@@ -1,0 +1,51 @@
+/* The program: names the engines and the fronts, which nothing else does. */
+#include "cli/cli.h"
+#include "db/sqlite.h"
+#include "hook/hook.h"
+#include "os/clock.h"
+
+#include <unistd.h>
+
+static enum status
+open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
+{
+	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make};
+
+	return sqlite_open(&options, out, why);
+}
+
+static int
+run(struct context *context, int count, char **words, int64_t began_boot_ms)
+{
+	if (count >= 1 && str_equal(words[0], "hook")) {
+		if (count == 2)
+			return hook_run(context, words[1], began_boot_ms);
+		fprintf(stderr, "stile: usage: stile hook CLIENT\n");
+		return 1;
+	}
+	if (count == 1 && str_equal(words[0], "statusline"))
+		return statusline_run(context, began_boot_ms);
+	return cli_run(context, count, words);
+}
+
+int
+main(int argc, char **argv)
+{
+	int64_t began_boot_ms = clock_boot_ms();
+	struct context *context = calloc(1, sizeof *context);
+	ssize_t len;
+	int status;
+
+	if (context == NULL)
+		return 69;
+	context->open_store = open_store;
+	context->wait_ms = 10000;
+	len = readlink("/proc/self/exe", context->program, sizeof context->program - 1);
+	context->program[len > 0 ? len : 0] = '\0';
+	status = run(context, argc - 1, argv + 1, began_boot_ms);
+	context_release(context, true);
+	if (fflush(stdout) != 0 && status == 0)
+		status = 74;
+	/* what exit() would still do costs a tenth of a hook and frees what is about to be gone */
+	_exit(status);
+}

@@ -1,0 +1,26 @@
+/*
+ * Named places at which a test build dies, to show that nothing acknowledged is lost there.  In the program as shipped they
+ * are nothing.
+ *
+ * STILE_FAULT=NAME kills the process (SIGKILL) when it first comes there; NAME:N at the N-th time; NAME!stop stops it instead.
+ * STILE_FAULT_FILE_SYSTEM=NUMBER is what every file system is taken for (the magic number of statfs(2)).
+ */
+#ifndef OS_FAULT_H
+#define OS_FAULT_H
+
+#include <stdint.h>
+
+#define FAULT_GATE_TAKEN "gate-taken"      /* the lock is held, nothing is read or written yet */
+#define FAULT_ROWS_WRITTEN "rows-written"  /* all statements of a rule are done, COMMIT is not */
+#define FAULT_COMMITTED "committed"        /* on disk, the caller not yet answered */
+#define FAULT_CHECKPOINT "checkpoint"      /* inside a checkpoint: the WAL copied back in part */
+
+#ifdef STILE_FAULTS
+void fault_point(const char *name);
+int64_t fault_file_system(int64_t found);
+#else
+#define fault_point(name) ((void)0)
+#define fault_file_system(found) (found)
+#endif
+
+#endif

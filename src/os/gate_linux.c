@@ -1,0 +1,266 @@
+#include "os/gate.h"
+
+#include "os/clock.h"
+#include "os/fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define BYTE_GATE 0
+#define BYTE_TURNSTILE 1
+#define HOLDER_AT 16 /* past the locked bytes, so that a reader of the file sees plain text after them */
+#define HOLDER_LEN 24
+
+enum status
+gate_open(struct gate *gate, const char *folder, bool make, struct buf *why)
+{
+	int len = snprintf(gate->path, sizeof gate->path, "%s/gate", folder);
+
+	gate->held = false;
+	gate->fd = -1;
+	if (len < 0 || (size_t)len >= sizeof gate->path)
+		return why_not(why, STORE_DOWN, "%s: the path is too long", folder);
+	gate->fd = open(gate->path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+	if (gate->fd < 0)
+		return why_not(why, STORE_DOWN, "%s: %s", gate->path, strerror(errno));
+	return OK;
+}
+
+void
+gate_close(struct gate *gate)
+{
+	if (gate->held)
+		gate_leave(gate);
+	if (gate->fd >= 0)
+		close(gate->fd);
+	gate->fd = -1;
+}
+
+static int
+set_lock(int fd, int command, short type, off_t byte)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	return fcntl(fd, command, &lock);
+}
+
+static void
+interrupt(int number)
+{
+	(void)number;
+}
+
+/*
+ * fcntl has no wait with a limit, so a timer interrupts it: a signal to this thread at the deadline and every 20 ms after
+ * it, since the first may come just before the call blocks.
+ */
+struct alarm {
+	timer_t timer;
+	struct sigaction before;
+	sigset_t mask;
+};
+
+#define ALARM_SIGNAL (SIGRTMIN + 5)
+
+static bool
+alarm_set(struct alarm *alarm, int64_t wait_ms)
+{
+	struct sigaction action = {.sa_handler = interrupt};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
+	struct itimerspec when = {.it_value = {wait_ms / 1000, wait_ms % 1000 * 1000000}, .it_interval = {0, 20000000}};
+	sigset_t open_set;
+
+	if (wait_ms == 0)
+		when.it_value.tv_nsec = 1;
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	sigemptyset(&action.sa_mask);
+	if (sigaction(ALARM_SIGNAL, &action, &alarm->before) != 0)
+		return false;
+	sigemptyset(&open_set);
+	sigaddset(&open_set, ALARM_SIGNAL);
+	pthread_sigmask(SIG_UNBLOCK, &open_set, &alarm->mask);
+	if (timer_create(CLOCK_MONOTONIC, &event, &alarm->timer) == 0) {
+		if (timer_settime(alarm->timer, 0, &when, NULL) == 0)
+			return true;
+		timer_delete(alarm->timer);
+	}
+	pthread_sigmask(SIG_SETMASK, &alarm->mask, NULL);
+	sigaction(ALARM_SIGNAL, &alarm->before, NULL);
+	return false;
+}
+
+static void
+alarm_clear(struct alarm *alarm)
+{
+	struct timespec none = {0};
+	sigset_t ours;
+
+	/* one that is already on its way must not reach the handler we put back: take it first */
+	sigemptyset(&ours);
+	sigaddset(&ours, ALARM_SIGNAL);
+	pthread_sigmask(SIG_BLOCK, &ours, NULL);
+	timer_delete(alarm->timer);
+	while (sigtimedwait(&ours, NULL, &none) == ALARM_SIGNAL)
+		;
+	sigaction(ALARM_SIGNAL, &alarm->before, NULL);
+	pthread_sigmask(SIG_SETMASK, &alarm->mask, NULL);
+}
+
+/* Both locks in order.  Returns 0, or -1 with errno EINTR when the deadline came first. */
+static int
+wait_in_order(int fd, int64_t deadline)
+{
+	while (set_lock(fd, F_OFD_SETLKW, F_WRLCK, BYTE_TURNSTILE) != 0)
+		if (errno != EINTR || clock_boot_ms() >= deadline)
+			return -1;
+	while (set_lock(fd, F_OFD_SETLKW, F_WRLCK, BYTE_GATE) != 0)
+		if (errno != EINTR || clock_boot_ms() >= deadline) {
+			int error = errno;
+
+			set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
+			errno = error;
+			return -1;
+		}
+	set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
+	return 0;
+}
+
+/* Without waiting, and only if nobody waits.  Whether it was taken. */
+static bool
+take_at_once(int fd)
+{
+	bool taken;
+
+	if (set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_TURNSTILE) != 0)
+		return false;
+	taken = set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_GATE) == 0;
+	set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
+	return taken;
+}
+
+int64_t
+gate_holder(const struct gate *gate, char *state)
+{
+	char text[HOLDER_LEN + 1] = "", path[40], line[256];
+	long long pid = 0;
+	ssize_t got;
+	int fd;
+
+	*state = 0;
+	if (pread(gate->fd, text, HOLDER_LEN, HOLDER_AT) <= 0 || sscanf(text, "%lld", &pid) != 1)
+		return 0;
+	snprintf(path, sizeof path, "/proc/%lld/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+	if (fd >= 0)
+		close(fd);
+	if (got > 0) {
+		char *end;
+
+		line[got] = '\0';
+		end = strrchr(line, ')');
+		if (end != NULL && end[1] == ' ')
+			*state = end[2];
+	}
+	return pid;
+}
+
+static enum status
+busy(const struct gate *gate, int64_t wait_ms, struct buf *why)
+{
+	char state;
+	int64_t pid = gate_holder(gate, &state);
+
+	if (pid == 0)
+		return why_not(why, BUSY, "busy: somebody has held the write gate for more than %lld ms; try again", (long long)wait_ms);
+	if (state == 'T' || state == 't')
+		return why_not(why, BUSY, "busy: process %lld holds the write gate and is stopped; continue it (kill -CONT %lld) or end it",
+		               (long long)pid, (long long)pid);
+	return why_not(why, BUSY, "busy: process %lld has held the write gate for more than %lld ms; try again", (long long)pid,
+	               (long long)wait_ms);
+}
+
+/* Whether the path still leads to the file that we locked. */
+static bool
+still_there(const struct gate *gate)
+{
+	struct stat ours, there;
+
+	return fstat(gate->fd, &ours) == 0 && stat(gate->path, &there) == 0 && ours.st_ino == there.st_ino &&
+	       ours.st_dev == there.st_dev;
+}
+
+static void
+block_stops(struct gate *gate)
+{
+	sigset_t stops;
+
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTSTP);
+	sigaddset(&stops, SIGTTIN);
+	sigaddset(&stops, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &stops, &gate->before);
+}
+
+static void
+sign(const struct gate *gate)
+{
+	char text[HOLDER_LEN + 1];
+
+	snprintf(text, sizeof text, "%-*lld\n", HOLDER_LEN - 1, (long long)getpid());
+	/* for people only: when it can't be written the gate holds all the same */
+	if (pwrite(gate->fd, text, HOLDER_LEN, HOLDER_AT) < 0)
+		return;
+}
+
+static enum status
+wait_for(struct gate *gate, int64_t wait_ms, struct buf *why)
+{
+	struct alarm alarm;
+	int result, error;
+
+	if (!alarm_set(&alarm, wait_ms))
+		return why_not(why, STORE_DOWN, "%s: no timer to wait with: %s", gate->path, strerror(errno));
+	result = wait_in_order(gate->fd, clock_boot_ms() + wait_ms);
+	error = errno;
+	alarm_clear(&alarm);
+	if (result == 0)
+		return OK;
+	if (error == EINTR)
+		return busy(gate, wait_ms, why);
+	return why_not(why, STORE_DOWN, "%s: can't be locked: %s", gate->path, strerror(error));
+}
+
+enum status
+gate_take(struct gate *gate, int64_t wait_ms, struct buf *why)
+{
+	enum status status = OK;
+
+	block_stops(gate);
+	if (!take_at_once(gate->fd))
+		status = wait_for(gate, wait_ms, why);
+	if (status != OK) {
+		pthread_sigmask(SIG_SETMASK, &gate->before, NULL);
+		return status;
+	}
+	gate->held = true;
+	fault_point(FAULT_GATE_TAKEN);
+	if (!still_there(gate)) {
+		gate_leave(gate);
+		return why_not(why, STORE_DOWN, "%s: the store was removed or replaced; run `stile init` again", gate->path);
+	}
+	sign(gate);
+	return OK;
+}
+
+void
+gate_leave(struct gate *gate)
+{
+	set_lock(gate->fd, F_OFD_SETLK, F_UNLCK, BYTE_GATE);
+	gate->held = false;
+	pthread_sigmask(SIG_SETMASK, &gate->before, NULL);
+}

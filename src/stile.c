@@ -1,0 +1,119 @@
+/* The library: include/stile.h over the verb table. */
+#include "stile.h"
+
+#include "db/sqlite.h"
+#include "verbs/verb.h"
+
+#define RESULT_MAX ((size_t)256 << 20)
+#define WAIT_MS 10000
+
+struct stile {
+	struct context context;
+	struct buf result;
+};
+
+static enum status
+open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
+{
+	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make};
+
+	return sqlite_open(&options, out, why);
+}
+
+STILE_API enum stile_status
+stile_open(const char *folder, struct stile **out, char *why, unsigned long size)
+{
+	struct stile *stile = calloc(1, sizeof *stile);
+	enum status status;
+	struct buf reason;
+
+	*out = NULL;
+	buf_init(&reason, WHY_MAX);
+	if (stile == NULL) {
+		status = why_not(&reason, NO_MEMORY, "out of memory");
+	} else {
+		buf_init(&stile->result, RESULT_MAX);
+		stile->context.open_store = open_store;
+		stile->context.wait_ms = WAIT_MS;
+		status = context_find(&stile->context, folder, &reason);
+		if (status == OK)
+			status = context_open(&stile->context, false, &reason);
+	}
+	if (status == OK)
+		*out = stile;
+	else
+		stile_close(stile);
+	if (why != NULL && size > 0)
+		snprintf(why, size, "%s", status == OK ? "" : reason.data);
+	buf_release(&reason);
+	return (enum stile_status)status;
+}
+
+static enum status
+run(struct stile *stile, const char *name, const char *parameters, json_t *result, struct buf *why)
+{
+	const struct verb *verb = verb_find(name);
+	struct call call = {.context = &stile->context, .result = result, .why = why};
+	json_t *args = NULL;
+	char *text;
+	enum status status;
+
+	if (verb == NULL || (verb->does & COMMAND_LINE_ONLY) != 0)
+		return why_not(why, USAGE, "no verb \"%.100s\" here", name);
+	text = strdup(parameters == NULL ? "{}" : parameters);
+	if (text == NULL)
+		return why_not(why, NO_MEMORY, "out of memory");
+	status = json_parse(text, strlen(text), &args, why);
+	free(text);
+	if (status == OK && !json_is_object(args))
+		status = why_not(why, BAD_INPUT, "the parameters must be a JSON object");
+	call.args = args;
+	if (status == OK)
+		status = verb_run(verb, &call);
+	json_decref(args);
+	return status;
+}
+
+STILE_API enum stile_status
+stile_call(struct stile *stile, const char *verb, const char *parameters, const char **result)
+{
+	json_t *document = json_object();
+	enum status status;
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	buf_clear(&stile->result);
+	status = run(stile, verb, parameters, document, &why);
+	if (status != OK) {
+		json_object_set_new(document, "error", json_string(status_row(status)->word));
+		json_object_set_new(document, "hint", json_string(why.data));
+	}
+	if (result != NULL) {
+		json_write(&stile->result, document);
+		*result = stile->result.data;
+	}
+	json_decref(document);
+	buf_release(&why);
+	return (enum stile_status)status;
+}
+
+STILE_API enum stile_status
+stile_wait(struct stile *stile, long timeout_ms, const char **result)
+{
+	(void)timeout_ms;
+	buf_clear(&stile->result);
+	buf_text(&stile->result, "{\"error\":\"no_such\",\"hint\":\"no call is queued\"}");
+	if (result != NULL)
+		*result = stile->result.data;
+	return STILE_NO_SUCH;
+}
+
+STILE_API void
+stile_close(struct stile *stile)
+{
+	if (stile == NULL)
+		return;
+	context_release(&stile->context, false);
+	buf_release(&stile->result);
+	free(stile);
+}

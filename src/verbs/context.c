@@ -1,0 +1,104 @@
+#include "base/config.h"
+#include "os/file.h"
+#include "os/random.h"
+#include "verbs/verb.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum status
+context_find(struct context *context, const char *folder, struct buf *why)
+{
+	enum status status = paths_find(folder, &context->place, why);
+
+	if (status == OK)
+		status = paths_store(&context->place, getenv("STILE_STORE"), &context->address, why);
+	return status;
+}
+
+/* A configuration file that isn't there says nothing; one that can't be read or followed is an error. */
+static enum status
+add_file(struct config *config, const char *path, struct buf *why)
+{
+	struct buf text;
+	enum status status;
+
+	buf_init(&text, CONFIG_TEXT_MAX);
+	status = file_read(path, &text, why);
+	if (status == OK)
+		status = config_add(config, path, text.data, why);
+	else
+		status = status == NO_SUCH ? OK : BAD_CONFIG;
+	buf_release(&text);
+	return status;
+}
+
+/* The settings that every rule counts on, looked at once so that no rule finds a bad one halfway. */
+static enum status
+check(const struct config *config, struct buf *why)
+{
+	const char *fail = config_get(config, "stile", "fail");
+	int64_t number;
+	enum status status = config_whole(config, "stile", "budget", &number, why);
+
+	if (status == OK && number < 1)
+		status = why_not(why, BAD_CONFIG, "config: [stile] budget must be at least 1");
+	if (status == OK)
+		status = config_duration(config, "stile", "reap", &number, why);
+	if (status == OK)
+		status = config_duration(config, "stile", "phantom", &number, why);
+	if (status == OK)
+		status = config_duration(config, "stile", "error_window", &number, why);
+	if (status == OK && strcmp(fail, "open") != 0 && strcmp(fail, "closed") != 0)
+		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
+	return status;
+}
+
+enum status
+context_config(const struct context *context, struct config *config, struct buf *why)
+{
+	const char *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
+	char path[PATH_SIZE];
+	int len = xdg != NULL && *xdg == '/' ? snprintf(path, sizeof path, "%s/stile/config", xdg)
+	                                     : snprintf(path, sizeof path, "%s/.config/stile/config", home == NULL ? "" : home);
+	enum status status = config_defaults(config);
+
+	if (status == OK && len > 0 && (size_t)len < sizeof path)
+		status = add_file(config, path, why);
+	if (status == OK && paths_join(path, sizeof path, context->address.folder, "config") == OK)
+		status = add_file(config, path, why);
+	return status == OK ? check(config, why) : status;
+}
+
+enum status
+context_open(struct context *context, bool make, struct buf *why)
+{
+	struct db *db;
+	char actor[40];
+	enum status status;
+
+	if (context->engine_open)
+		return OK;
+	if (make && (status = file_make_folder(context->address.folder, 0700, NULL, why)) != OK)
+		return STORE_DOWN;
+	status = context->open_store(&context->address, make, &db, why);
+	if (status != OK)
+		return status;
+	snprintf(actor, sizeof actor, "uid:%lu", (unsigned long)getuid());
+	engine_init(&context->engine, db, context->address.project, actor, random_bytes);
+	context->engine.wait_ms = context->wait_ms;
+	context->engine_open = true;
+	status = context_config(context, &context->engine.config, why);
+	if (status != OK)
+		context_release(context, false);
+	return status;
+}
+
+void
+context_release(struct context *context, bool process_ends)
+{
+	if (context->engine_open)
+		engine_release(&context->engine, process_ends);
+	context->engine_open = false;
+}

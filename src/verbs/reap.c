@@ -1,0 +1,74 @@
+#include "verbs/reap.h"
+
+#include "core/session.h"
+
+struct reaping {
+	struct session_list dead; /* as they were when their processes were looked at */
+	json_t *lost;
+	size_t count;
+};
+
+static enum status
+list_live(struct txn *txn, void *arg, struct buf *why)
+{
+	return session_list(txn, false, arg, why);
+}
+
+static const struct session *
+find(const struct session_list *list, const char *id)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (str_equal(list->items[i].id, id))
+			return &list->items[i];
+	return NULL;
+}
+
+static enum status
+mark_lost(struct txn *txn, void *arg, struct buf *why)
+{
+	struct reaping *reaping = arg;
+	struct session_list now;
+	enum status status = session_list(txn, false, &now, why);
+
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < now.count; i++) {
+		struct session *session = &now.items[i];
+		const struct session *seen = find(&reaping->dead, session->id);
+
+		if (seen == NULL || !process_same(&seen->process, &session->process) || seen->event_ms != session->event_ms)
+			continue;
+		if (!session_move(txn, session, SESSION_VANISHES, txn->now_ms, "its process is gone"))
+			continue;
+		session_save(txn, session);
+		reaping->count++;
+		if (reaping->lost != NULL)
+			json_array_append_new(reaping->lost, json_string(session->id));
+	}
+	session_list_release(&now);
+	return OK;
+}
+
+enum status
+reap(struct context *context, size_t *count, json_t *lost, struct buf *why)
+{
+	struct reaping reaping = {.lost = lost};
+	enum status status = engine_read(&context->engine, list_live, &reaping.dead, why);
+	size_t kept = 0;
+
+	*count = 0;
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < reaping.dead.count; i++)
+		if (process_liveness(&reaping.dead.items[i].process) == LIVENESS_DEAD) {
+			if (kept != i)
+				reaping.dead.items[kept] = reaping.dead.items[i];
+			kept++;
+		}
+	reaping.dead.count = kept;
+	if (kept > 0)
+		status = engine_run(&context->engine, mark_lost, &reaping, why);
+	*count = reaping.count;
+	session_list_release(&reaping.dead);
+	return status;
+}

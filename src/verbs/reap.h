@@ -1,0 +1,16 @@
+/*
+ * Looking for agents that are gone.  No daemon does it: it rides along with hooks and commands, at most every so often.
+ */
+#ifndef VERBS_REAP_H
+#define VERBS_REAP_H
+
+#include "verbs/verb.h"
+
+/*
+ * Marks every live session whose process is proven gone as lost; *count tells how many.  One whose process can't be judged is
+ * never touched, however old.  Processes are looked at before the store is taken, and what was found counts only if the
+ * session is still as it was.  `lost` (may be NULL) gets their ids.
+ */
+enum status reap(struct context *context, size_t *count, json_t *lost, struct buf *why) MUST_CHECK;
+
+#endif

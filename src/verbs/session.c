@@ -1,0 +1,330 @@
+#include "core/binding.h"
+#include "core/session.h"
+#include "verbs/caller.h"
+#include "verbs/reap.h"
+#include "verbs/tables.h"
+
+struct work {
+	struct call *call;
+	struct session_start start;
+	struct session session;
+	struct session_list list;
+	struct binding binding;
+	bool flag;
+};
+
+static const char *
+arg(const struct call *call, const char *key)
+{
+	return json_text(call->args, key, NULL);
+}
+
+/* The process named by --pid, which must be there.  None named: the pid stays 0. */
+static enum status
+named_process(struct call *call, struct process *out, struct buf *why)
+{
+	int64_t pid = json_whole(call->args, "pid", 0);
+
+	*out = (struct process){0};
+	if (pid > 0 && process_read(pid, out, NULL, NULL) != OK)
+		return why_not(why, NO_SUCH, "no process %lld runs here", (long long)pid);
+	return OK;
+}
+
+static enum status
+rule_start(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	struct arrived arrived;
+	struct session *session = &arrived.session;
+	enum status status = OK;
+
+	if (work->start.parent[0] != '\0')
+		status = session_load(txn, work->start.parent, &work->session, why);
+	if (status == OK)
+		status = binding_arrive(txn, &work->start, ARRIVAL_EVENT, &arrived, why);
+	if (status != OK)
+		return status;
+	txn->actor = session->id;
+	if (!arrived.created) {
+		session_move(txn, session, SESSION_STARTS, txn->now_ms, "");
+		session->event_ms = txn->now_ms;
+		if (work->start.process.pid > 0)
+			session->process = work->start.process;
+		if (work->start.budget > 0) {
+			session->budget = work->start.budget;
+			session->budget_given = true;
+		}
+		session_save(txn, session);
+	}
+	work->session = *session;
+	work->flag = arrived.created;
+	session_list_release(&arrived.others);
+	return OK;
+}
+
+static enum status
+check_start(struct call *call, struct session_start *start)
+{
+	enum status status = str_check_id("--client", start->client, LABEL_MAX, call->why);
+
+	if (status == OK)
+		status = str_check_id("--client-session", start->client_session, ID_MAX, call->why);
+	if (status == OK && start->parent[0] != '\0')
+		status = str_check_id("--parent", start->parent, ID_SIZE - 1, call->why);
+	if (status == OK)
+		status = named_process(call, &start->process, call->why);
+	return status;
+}
+
+static enum status
+run_start(struct call *call)
+{
+	const struct place *place = &call->context->place;
+	struct work work = {.call = call,
+	                    .start = {.client = arg(call, "client"),
+	                              .client_session = arg(call, "client_session"),
+	                              .client_version = "",
+	                              .parent = json_text(call->args, "parent", ""),
+	                              .budget = json_whole(call->args, "budget", 0),
+	                              .cwd = place->root,
+	                              .worktree = place->worktree,
+	                              .branch = place->branch}};
+	enum status status = check_start(call, &work.start);
+
+	if (status == OK)
+		status = context_open(call->context, false, call->why);
+	if (status == OK)
+		status = engine_run(&call->context->engine, rule_start, &work, call->why);
+	if (status != OK)
+		return status;
+	json_object_update_new(call->result, session_json(&work.session, process_liveness(&work.session.process)));
+	json_object_set_new(call->result, "created", json_boolean(work.flag));
+	return OK;
+}
+
+static enum status
+rule_list(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+
+	return session_list(txn, work->flag, &work->list, why);
+}
+
+static enum status
+run_list(struct call *call)
+{
+	struct work work = {.call = call, .flag = json_truth(call->args, "all")};
+	json_t *sessions = json_array();
+	size_t reaped;
+	enum status status = context_open(call->context, false, call->why);
+
+	/* a store that can't be written can still be looked at: what is dead then shows as such by its liveness */
+	if (status == OK && reap(call->context, &reaped, NULL, NULL) != OK)
+		reaped = 0;
+	if (status == OK)
+		status = engine_read(&call->context->engine, rule_list, &work, call->why);
+	for (size_t i = 0; i < work.list.count; i++)
+		json_array_append_new(sessions, session_json(&work.list.items[i], process_liveness(&work.list.items[i].process)));
+	session_list_release(&work.list);
+	json_object_set_new(call->result, "sessions", sessions);
+	return status;
+}
+
+static enum status
+rule_find(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	struct caller caller;
+	enum status status = caller_session(txn, arg(work->call, "session"), &caller, why);
+
+	if (status == OK)
+		status = session_load(txn, caller.session, &work->session, why);
+	return status;
+}
+
+static enum status
+run_show(struct call *call)
+{
+	struct work work = {.call = call};
+	enum status status = context_open(call->context, false, call->why);
+
+	if (status == OK)
+		status = engine_read(&call->context->engine, rule_find, &work, call->why);
+	if (status == OK)
+		json_object_update_new(call->result, session_json(&work.session, process_liveness(&work.session.process)));
+	return status;
+}
+
+static enum status
+rule_bind(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	struct call *call = work->call;
+	struct binding_ask ask = {.session = arg(call, "session"),
+	                          .slot = arg(call, "slot"),
+	                          .value = arg(call, "value"),
+	                          .rebind = json_truth(call->args, "rebind"),
+	                          .distinct = json_truth(call->args, "distinct")};
+
+	return binding_set(txn, &ask, &work->binding, why);
+}
+
+static enum status
+run_bind(struct call *call)
+{
+	struct work work = {.call = call};
+	enum status status = str_check_id("the session's id", arg(call, "session"), ID_SIZE - 1, call->why);
+
+	if (status == OK)
+		status = str_check_id("the slot's name", arg(call, "slot"), LABEL_MAX, call->why);
+	if (status == OK)
+		status = str_check_id("the value", arg(call, "value"), ID_MAX, call->why);
+	if (status == OK)
+		status = context_open(call->context, false, call->why);
+	if (status == OK)
+		status = engine_run(&call->context->engine, rule_bind, &work, call->why);
+	if (status != OK && status != CONFLICT)
+		return status;
+	json_object_set_new(call->result, "session", json_string(arg(call, "session")));
+	json_object_set_new(call->result, "slot", json_string(arg(call, "slot")));
+	/* the loser is told the winner's value */
+	if (work.binding.generation > 0) {
+		json_object_set_new(call->result, "value", json_string(work.binding.value));
+		json_object_set_new(call->result, "generation", json_integer(work.binding.generation));
+		json_object_set_new(call->result, "bound_ms", json_integer(work.binding.bound_ms));
+	}
+	return status;
+}
+
+static enum status
+rule_bindings(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	enum status status = rule_find(txn, data, why);
+	json_t *bindings = json_array();
+
+	json_object_set_new(work->call->result, "bindings", bindings);
+	return status == OK ? binding_list(txn, work->session.id, bindings, why) : status;
+}
+
+static enum status
+run_bindings(struct call *call)
+{
+	struct work work = {.call = call};
+	enum status status = context_open(call->context, false, call->why);
+
+	return status == OK ? engine_read(&call->context->engine, rule_bindings, &work, call->why) : status;
+}
+
+static enum status
+rule_heartbeat(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	enum status status = rule_find(txn, data, why);
+
+	if (status != OK)
+		return status;
+	txn->actor = work->session.id;
+	work->session.event_ms = txn->now_ms;
+	work->session.events++;
+	if (!session_is_live(work->session.state))
+		session_move(txn, &work->session, SESSION_STARTS, txn->now_ms, "");
+	session_save(txn, &work->session);
+	return OK;
+}
+
+static enum status
+rule_end(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	enum status status = rule_find(txn, data, why);
+
+	if (status != OK)
+		return status;
+	txn->actor = work->session.id;
+	if (work->session.state == SESSION_ENDED)
+		return why_not(why, CONFLICT, "session %s has already ended (%s)", work->session.id, work->session.end_reason);
+	session_move(txn, &work->session, SESSION_ENDS, txn->now_ms, json_text(work->call->args, "reason", "by hand"));
+	session_save(txn, &work->session);
+	return OK;
+}
+
+static enum status
+run_on_session(struct call *call, rule_function *rule)
+{
+	struct work work = {.call = call};
+	enum status status = str_check_text("--reason", json_text(call->args, "reason", ""), LABEL_MAX, call->why);
+
+	if (status == OK)
+		status = context_open(call->context, false, call->why);
+	if (status == OK)
+		status = engine_run(&call->context->engine, rule, &work, call->why);
+	if (status == OK)
+		json_object_update_new(call->result, session_json(&work.session, process_liveness(&work.session.process)));
+	return status;
+}
+
+static enum status
+run_heartbeat(struct call *call)
+{
+	return run_on_session(call, rule_heartbeat);
+}
+
+static enum status
+run_end(struct call *call)
+{
+	return run_on_session(call, rule_end);
+}
+
+static enum status
+run_reap(struct call *call)
+{
+	json_t *lost = json_array();
+	size_t count;
+	enum status status = context_open(call->context, false, call->why);
+
+	json_object_set_new(call->result, "lost", lost);
+	return status == OK ? reap(call->context, &count, lost, call->why) : status;
+}
+
+static const struct param start_params[] = {
+    {"client", PARAM_TEXT, "CLIENT", "what runs it: claude, codex, a script's name", false, true, false},
+    {"client-session", PARAM_TEXT, "ID", "the id that the client gave it", false, true, false},
+    {"parent", PARAM_TEXT, "SESSION", "the session that started it", false, false, false},
+    {"budget", PARAM_WHOLE, "TOKENS", "size of its context", false, false, false},
+    {"pid", PARAM_WHOLE, "PID", "the agent's process: when it is gone the session is lost", false, false, false},
+};
+static const struct param list_params[] = {
+    {"all", PARAM_FLAG, NULL, "ended and lost ones too", false, false, false},
+};
+static const struct param one_params[] = {
+    {"session", PARAM_TEXT, "SESSION", "which; default: the caller's own", true, false, false},
+};
+static const struct param bind_params[] = {
+    {"session", PARAM_TEXT, "SESSION", "whose id it is", true, true, false},
+    {"slot", PARAM_TEXT, "SLOT", "what kind of id: conversation, resume, memory, ...", true, true, false},
+    {"value", PARAM_TEXT, "VALUE", "the id", true, true, false},
+    {"rebind", PARAM_FLAG, NULL, "a bound slot gets it as its next generation", false, false, false},
+    {"distinct", PARAM_FLAG, NULL, "the slot never takes a client's own id, from now on", false, false, false},
+};
+static const struct param end_params[] = {
+    {"session", PARAM_TEXT, "SESSION", "which; default: the caller's own", true, false, false},
+    {"reason", PARAM_TEXT, "TEXT", "why", false, false, false},
+};
+
+static const struct verb verbs[] = {
+    {"session start", "start a session, or find the one that this client id already has", DOES_WRITE, NULL, PARAMS(start_params),
+     run_start},
+    {"session list", "the sessions that live here", DOES_READ, "session client state liveness events pid worktree branch cwd",
+     PARAMS(list_params), run_list},
+    {"session show", "one session", DOES_READ, NULL, PARAMS(one_params), run_show},
+    {"session bind", "bind an id that others gave a session; the first one wins", DOES_WRITE, NULL, PARAMS(bind_params), run_bind},
+    {"session bindings", "every id a session was given, in generations", DOES_READ, "slot generation value bound_by",
+     PARAMS(one_params), run_bindings},
+    {"session heartbeat", "a sign of life", DOES_WRITE, NULL, PARAMS(one_params), run_heartbeat},
+    {"session end", "end a session; a later event of it reopens it", DOES_WRITE, NULL, PARAMS(end_params), run_end},
+    {"session reap", "mark sessions whose process is gone as lost", DOES_WRITE, NULL, NULL, 0, run_reap},
+};
+
+const struct verb_table verbs_session = VERB_TABLE(verbs);

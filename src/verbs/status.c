@@ -1,0 +1,85 @@
+#include "core/metric.h"
+#include "core/pressure.h"
+#include "core/session.h"
+#include "verbs/reap.h"
+#include "verbs/tables.h"
+
+/* `status`: who is here, in what state, how full, and whom they wait for. */
+struct work {
+	struct call *call;
+	struct session_list list;
+	json_t *sessions;
+	bool all;
+};
+
+static enum status
+add_session(struct txn *txn, const struct session *session, json_t *out, struct buf *why)
+{
+	struct metric_values values;
+	struct pressure pressure;
+	char text[40];
+	json_t *object;
+	enum status status = metric_load(txn, session->id, &values, why);
+
+	if (status != OK)
+		return status;
+	status = pressure_of(txn->config, config_get(txn->config, "stile", "profile"), &values, session->budget, &pressure, why);
+	if (status == OK) {
+		object = session_json(session, process_liveness(&session->process));
+		json_object_set_new(object, "level", json_string(pressure.level));
+		json_object_set_new(object, "score", json_real(pressure.score));
+		json_object_set_new(object, "context_tokens", json_number(metric_now(&values, "context_tokens")));
+		str_ago(text, sizeof text, txn->now_ms - session->started_ms);
+		json_object_set_new(object, "age", json_string(text));
+		if (session->state == SESSION_WAITING) {
+			str_ago(text, sizeof text, txn->now_ms - session->state_ms);
+			json_object_set_new(object, "waiting_since_ms", json_integer(session->state_ms));
+			json_object_set_new(object, "waiting", json_sprintf("%s, for %s", session->waiting_for, text));
+		}
+		json_array_append_new(out, object);
+	}
+	metric_values_release(&values);
+	return status;
+}
+
+static enum status
+rule_status(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	int64_t phantom_ms;
+	enum status status = config_duration(txn->config, "stile", "phantom", &phantom_ms, why);
+
+	if (status == OK)
+		status = session_list(txn, work->all, &work->list, why);
+	for (size_t i = 0; status == OK && i < work->list.count; i++)
+		if (work->all || !session_is_phantom(&work->list.items[i], txn->now_ms, phantom_ms))
+			status = add_session(txn, &work->list.items[i], work->sessions, why);
+	return status;
+}
+
+static enum status
+run_status(struct call *call)
+{
+	struct work work = {.call = call, .sessions = json_array(), .all = json_truth(call->args, "all")};
+	size_t reaped;
+	enum status status = context_open(call->context, false, call->why);
+
+	json_object_set_new(call->result, "sessions", work.sessions);
+	if (status == OK && reap(call->context, &reaped, NULL, NULL) != OK)
+		reaped = 0;
+	if (status == OK)
+		status = engine_read(&call->context->engine, rule_status, &work, call->why);
+	session_list_release(&work.list);
+	return status;
+}
+
+static const struct param params[] = {
+    {"all", PARAM_FLAG, NULL, "ended, lost and phantom ones too", false, false, false},
+};
+
+static const struct verb verbs[] = {
+    {"status", "who is here, how full their contexts are, and who waits for a person", DOES_READ,
+     "session client state age level context_tokens waiting worktree", PARAMS(params), run_status},
+};
+
+const struct verb_table verbs_status = VERB_TABLE(verbs);

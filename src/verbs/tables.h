@@ -1,0 +1,23 @@
+/* The verbs of each noun.  A new file of verbs has its line here and in verb.c. */
+#ifndef VERBS_TABLES_H
+#define VERBS_TABLES_H
+
+#include "verbs/verb.h"
+
+struct verb_table {
+	const struct verb *verbs;
+	size_t count;
+};
+
+extern const struct verb_table verbs_init;
+extern const struct verb_table verbs_status;
+extern const struct verb_table verbs_doctor;
+extern const struct verb_table verbs_session;
+extern const struct verb_table verbs_metric;
+extern const struct verb_table verbs_audit;
+extern const struct verb_table verbs_diagnose;
+
+#define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
+#define PARAMS(list) (list), sizeof(list) / sizeof *(list)
+
+#endif

@@ -1,0 +1,115 @@
+#include "verbs/verb.h"
+
+#include "verbs/tables.h"
+
+static const struct verb_table *const tables[] = {
+    &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric, &verbs_audit,
+};
+
+const struct verb *
+verb_nth(size_t n)
+{
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		if (n < tables[i]->count)
+			return &tables[i]->verbs[n];
+		n -= tables[i]->count;
+	}
+	return NULL;
+}
+
+const struct verb *
+verb_find(const char *name)
+{
+	const struct verb *verb;
+
+	for (size_t i = 0; (verb = verb_nth(i)) != NULL; i++)
+		if (str_equal(verb->name, name))
+			return verb;
+	return NULL;
+}
+
+void
+param_key(const struct param *param, char out[LABEL_MAX + 1])
+{
+	snprintf(out, LABEL_MAX + 1, "%s", param->name);
+	for (char *c = out; *c != '\0'; c++)
+		if (*c == '-')
+			*c = '_';
+}
+
+const struct param *
+param_find(const struct verb *verb, const char *key)
+{
+	char own[LABEL_MAX + 1];
+
+	for (size_t i = 0; i < verb->param_count; i++) {
+		param_key(&verb->params[i], own);
+		if (str_equal(own, key))
+			return &verb->params[i];
+	}
+	return NULL;
+}
+
+static enum status
+check_type(const struct param *param, const json_t *value, struct buf *why)
+{
+	const char *wanted = NULL;
+
+	if (param->many) {
+		if (!json_is_array(value))
+			wanted = "a list";
+	} else if (param->type == PARAM_TEXT) {
+		if (!json_is_string(value))
+			wanted = "a text";
+		else if (strlen(json_string_value(value)) != json_string_length(value))
+			wanted = "a text without a NUL byte";
+	} else if (param->type == PARAM_WHOLE || param->type == PARAM_DURATION) {
+		if (!json_is_integer(value) || json_integer_value(value) < 0)
+			wanted = param->type == PARAM_WHOLE ? "a whole number, 0 or more" : "a duration in milliseconds";
+	} else if (param->type == PARAM_NUMBER) {
+		if (!json_is_number(value))
+			wanted = "a number";
+	} else if (!json_is_boolean(value)) {
+		wanted = "true or false";
+	}
+	return wanted == NULL ? OK : why_not(why, BAD_INPUT, "%s must be %s", param->name, wanted);
+}
+
+static enum status
+check_args(const struct verb *verb, const json_t *args, struct buf *why)
+{
+	char key[LABEL_MAX + 1];
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)args, name, value)
+	{
+		const struct param *param = param_find(verb, name);
+		enum status status;
+
+		if (param == NULL)
+			return why_not(why, USAGE, "%s: no parameter %s; see `stile help %s`", verb->name, name, verb->name);
+		status = check_type(param, value, why);
+		if (status != OK)
+			return status;
+	}
+	for (size_t i = 0; i < verb->param_count; i++) {
+		param_key(&verb->params[i], key);
+		if (verb->params[i].required && json_object_get(args, key) == NULL)
+			return why_not(why, USAGE, "%s: %s is missing; see `stile help %s`", verb->name,
+			               verb->params[i].positional ? verb->params[i].placeholder : verb->params[i].name, verb->name);
+	}
+	return OK;
+}
+
+enum status
+verb_run(const struct verb *verb, struct call *call)
+{
+	enum status status = check_args(verb, call->args, call->why);
+
+	if (status == OK)
+		status = verb->run(call);
+	if (status != OK && call->why->len == 0)
+		status = why_not(call->why, status, "%s: %s", verb->name, status_row(status)->sentence);
+	return status;
+}

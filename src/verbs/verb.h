@@ -1,0 +1,90 @@
+/*
+ * A verb is one operation, stated once: name, parameters, help, what it does, from where it can be reached, and its function.
+ * The command line, help, manual page and completions are made from the table; so will be HTTP routes and MCP tools.
+ *
+ * To add one: a function and a row in its noun's file (verbs/NOUN.c).  A new file's table stands in tables.h and verb.c.
+ * A verb never prints: it fills `result`, a JSON object, and for a no or a failure gives its reason in `why`.
+ */
+#ifndef VERBS_VERB_H
+#define VERBS_VERB_H
+
+#include "base/json.h"
+#include "base/str.h"
+#include "core/engine.h"
+#include "os/paths.h"
+
+/* Where we are, and the store when a verb has opened it.  One per process or per stile_open. */
+struct context {
+	struct place place;
+	struct store_address address;
+	char program[PATH_SIZE];        /* absolute path of the running program */
+	int64_t wait_ms;                /* for the write gate */
+	struct engine engine;
+	bool engine_open;
+	/* given by main.c, which alone knows the engines; `make` makes a store that isn't there */
+	enum status (*open_store)(const struct store_address *address, bool make, struct db **out, struct buf *why);
+};
+
+/*
+ * Finds the place of `folder` and where its store is.  Opens nothing.  Statuses as paths_find and paths_store.
+ */
+enum status context_find(struct context *context, const char *folder, struct buf *why) MUST_CHECK;
+
+/* Opens the store and reads the configuration, if that isn't done yet.  STORE_DOWN, BAD_CONFIG with `why`. */
+enum status context_open(struct context *context, bool make, struct buf *why) MUST_CHECK;
+
+/* The settings alone, for when the store can't be opened.  BAD_CONFIG with `why`; the caller releases *config in any case. */
+enum status context_config(const struct context *context, struct config *config, struct buf *why) MUST_CHECK;
+void context_release(struct context *context, bool process_ends);
+
+enum param_type { PARAM_TEXT, PARAM_WHOLE, PARAM_NUMBER, PARAM_DURATION, PARAM_FLAG };
+
+struct param {
+	const char *name;        /* "client-session"; in JSON the same with _ for - */
+	enum param_type type;    /* durations: ms in JSON */
+	const char *placeholder; /* "ID" */
+	const char *help;
+	bool positional;
+	bool required;
+	bool many;               /* may be given again, or with commas: an array of texts */
+};
+
+/* What a verb does, so that a front can decide whether to offer it. */
+enum verb_does {
+	DOES_READ = 1,
+	DOES_WRITE = 2,
+	DOES_OPEN_PATH = 4,   /* opens a path that the caller names */
+	DOES_RUN = 8,         /* runs a command */
+	DOES_INSTALL = 16,    /* changes the installation */
+};
+#define COMMAND_LINE_ONLY (DOES_OPEN_PATH | DOES_RUN | DOES_INSTALL)
+
+struct call {
+	struct context *context;
+	const json_t *args;   /* object, checked against the verb's params */
+	json_t *result;       /* object, empty at first */
+	struct buf *why;
+};
+
+struct verb {
+	const char *name;     /* "session start", "status" */
+	const char *help;     /* one line */
+	unsigned does;
+	const char *columns;  /* of a list as text: "session client state"; NULL: all */
+	const struct param *params;
+	size_t param_count;
+	enum status (*run)(struct call *call);
+};
+
+/* A parameter's key in JSON, and back. */
+void param_key(const struct param *param, char out[LABEL_MAX + 1]);
+const struct param *param_find(const struct verb *verb, const char *key);
+
+/* By its name, NULL when there is none. */
+const struct verb *verb_find(const char *name);
+const struct verb *verb_nth(size_t n);
+
+/* Checks `args` (unknown, missing, wrong type: USAGE or BAD_INPUT with `why`) and runs it. */
+enum status verb_run(const struct verb *verb, struct call *call) MUST_CHECK;
+
+#endif
