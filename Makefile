@@ -50,6 +50,8 @@ lint:
 
 docs:
 	@tools/requirements
+	@tools/build build $(RELEASE) -- stile
+	@{ printf "# The states of a session\n\nMade from the table in \`src/core/session_state.c\` by \`make docs\`.\n\n"; build/stile help --states; } >docs/session-states.md
 
 install: build
 	@meson configure build --prefix $(PREFIX) && meson install -C build

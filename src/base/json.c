@@ -84,6 +84,7 @@ hex4(const char *s, unsigned *out)
 static bool
 mend_surrogates(char *text, size_t len)
 {
+	static const char replacement[] = {'f', 'f', 'f', 'd'};
 	bool changed = false;
 	unsigned code, next;
 
@@ -100,7 +101,7 @@ mend_surrogates(char *text, size_t len)
 			continue;
 		}
 		if (code >= 0xd800 && code < 0xe000) {
-			memcpy(text + i + 2, "fffd", 4);
+			memcpy(text + i + 2, replacement, sizeof replacement);
 			changed = true;
 		}
 		i += 5;

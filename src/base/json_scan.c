@@ -19,7 +19,9 @@ next(struct scan *scan)
 {
 	while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\t' || *scan->at == '\n' || *scan->at == '\r'))
 		scan->at++;
-	return scan->at < scan->end ? *scan->at : '\0';
+	if (scan->at == scan->end)
+		return '\0';
+	return *scan->at;
 }
 
 static bool

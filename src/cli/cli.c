@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include "verbs/reap.h"
+
 #include <errno.h>
 #include <unistd.h>
 
@@ -90,6 +92,8 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 		status = context_find(context, ".", &why);
 	if (status == OK)
 		status = verb_run(verb, &call);
+	if (context->engine_open && (verb->does & DOES_INSTALL) == 0)
+		ride_along(context, false);
 	exit_status = answer(verb, status, result, &why, json);
 	json_decref(args);
 	json_decref(result);

@@ -136,24 +136,25 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 	}
 }
 
+/* One line a field; what stands inside an object is named by its path. */
 static void
-print_fields(const json_t *object, const char *indent, struct buf *out)
+print_fields(const json_t *object, const char *path, struct buf *out)
 {
-	char text[CELL_MAX];
+	char text[CELL_MAX], name[CELL_MAX];
 	const char *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)object, key, value)
 	{
+		snprintf(name, sizeof name, "%.100s%s%.100s", path, *path == '\0' ? "" : ".", key);
 		if (json_is_object(value)) {
-			buf_printf(out, "%s%s\n", indent, key);
-			print_fields(value, "  ", out);
+			print_fields(value, name, out);
 			continue;
 		}
 		if (json_is_array(value) && json_array_size(value) == 0)
 			continue;
 		cell(key, value, text);
-		buf_printf(out, "%s%-18s %s\n", indent, key, text);
+		buf_printf(out, "%-18s %s\n", name, text);
 	}
 }
 

@@ -12,7 +12,7 @@ check_id(const json_t *payload, const char *key, size_t max, bool required, stru
 
 	if (id == NULL && required)
 		return why_not(why, BAD_INPUT, "%s is %s", key, value == NULL ? "missing" : "not a text");
-	if (id == NULL || (*id == '\0' && json_string_length(value) == 0 && !required))
+	if (id == NULL || (json_string_length(value) == 0 && !required))
 		return OK;
 	if (strlen(id) != json_string_length(value))
 		return why_not(why, BAD_INPUT, "%s holds a control character (0x00)", key);
@@ -207,9 +207,9 @@ current_context(const json_t *usage)
 }
 
 /*
- * -1 when it can't be known.  current_usage is what the last call had; it is null where there was none.  Before it came,
- * total_input_tokens added up the whole session, so it counts only where the client knows no better (anthropics/claude-code
- * #13783); right after a compaction all are nothing (#58268).
+ * -1 when it can't be known.  current_usage is what the last call had, null where there was none; clients older than it have
+ * only a total, which adds up the whole session (anthropics/claude-code #13783), so where both stand the total is nothing to
+ * go by.  Right after a compaction all are null or 0 (#58268), which no context is.
  */
 static int64_t
 status_line_context(const json_t *window, int64_t size)
@@ -217,12 +217,11 @@ status_line_context(const json_t *window, int64_t size)
 	const json_t *usage = json_object_get(window, "current_usage");
 	double percent = json_real_of(window, "used_percentage", -1);
 	int64_t context = 0;
+	bool total = usage == NULL && claude_tokens(window, "total_input_tokens", &context);
 
 	if (json_is_object(usage))
 		context = current_context(usage);
-	else if (usage == NULL && claude_tokens(window, "total_input_tokens", &context))
-		return context > 0 ? context : -1;
-	else if (percent >= 0 && percent <= 1000)
+	else if (!total && percent >= 0 && percent <= 1000)
 		context = llround(percent / 100 * (double)size);
 	return context > 0 ? context : -1;
 }

@@ -7,7 +7,7 @@ static const struct client *const clients[] = {&client_claude};
 const struct client *
 client_nth(size_t n)
 {
-	return n < sizeof clients / sizeof *clients ? clients[n] : NULL;
+	return n < sizeof clients / sizeof clients[0] ? clients[n] : NULL;
 }
 
 const struct client *

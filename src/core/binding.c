@@ -296,7 +296,7 @@ binding_arrive(struct txn *txn, const struct session_start *start, enum arrival 
 	const struct session *goes_on = NULL;
 	struct arrived found = {0};
 	struct db_rows rows;
-	enum status status = ask_known(txn, start, arrival != ARRIVAL_EVENT, &rows, why);
+	enum status status = ask_known(txn, start, arrival > ARRIVAL_GLANCE, &rows, why);
 	bool known;
 
 	if (status != OK)
@@ -308,6 +308,8 @@ binding_arrive(struct txn *txn, const struct session_start *start, enum arrival 
 	if (goes_on != NULL) {
 		found.session = *goes_on;
 		status = join(txn, start, &found, why);
+	} else if (status == OK && !known && arrival == ARRIVAL_GLANCE) {
+		status = why_not(why, NO_SUCH, "no event of this session has come yet");
 	} else if (status == OK && !known) {
 		status = make(txn, start, &found, why);
 	}

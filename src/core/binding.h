@@ -42,7 +42,7 @@ enum status binding_get(struct txn *txn, const char *session, const char *slot, 
 enum status binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why) MUST_CHECK;
 
 /* How a client announced it. */
-enum arrival { ARRIVAL_EVENT, ARRIVAL_STARTUP, ARRIVAL_RESUME, ARRIVAL_CLEAR, ARRIVAL_COMPACT, ARRIVAL_FORK };
+enum arrival { ARRIVAL_EVENT, ARRIVAL_GLANCE, ARRIVAL_STARTUP, ARRIVAL_RESUME, ARRIVAL_CLEAR, ARRIVAL_COMPACT, ARRIVAL_FORK };
 
 /* What binding_arrive found.  `others` is for the caller to release. */
 struct arrived {
@@ -58,6 +58,9 @@ struct arrived {
  * same id is the same session; after `clear` also the one session that the same process has just ended by clear or hosts,
  * which gets the id as its next conversation; otherwise it is a new one.  (By its transcript none is recognised yet.)
  * Moves no state.  One round trip.
+ *
+ * ARRIVAL_GLANCE (a status line, drawn when the client likes) makes none: NO_SUCH.  One made from it would keep the id from
+ * the session that is about to go on with it after `clear`.
  */
 enum status binding_arrive(struct txn *txn, const struct session_start *start, enum arrival arrival, struct arrived *out,
                            struct buf *why) MUST_CHECK;

@@ -66,8 +66,12 @@ arrive(struct txn *txn, const struct event *event, struct event_answer *answer, 
 	    .branch = event->branch,
 	    .began_ms = event->began_ms,
 	};
-	enum arrival arrival = event->kind == EVENT_START ? event->arrival : ARRIVAL_EVENT;
+	enum arrival arrival = ARRIVAL_EVENT;
 
+	if (event->kind == EVENT_START)
+		arrival = event->arrival;
+	else if (event->kind == EVENT_METRICS)
+		arrival = ARRIVAL_GLANCE;
 	return binding_arrive(txn, &start, arrival, &answer->arrived, why);
 }
 
@@ -75,6 +79,10 @@ arrive(struct txn *txn, const struct event *event, struct event_answer *answer, 
 static void
 note_whereabouts(struct session *session, const struct event *event)
 {
+	/* lost was said of the process it had: a start in another is later than that, however long its hook took to get here */
+	if (event->kind == EVENT_START && session->state == SESSION_LOST && event->began_ms < session->state_ms &&
+	    event->process.pid > 0 && !process_same(&session->process, &event->process))
+		session->state_ms = event->began_ms;
 	if (event->process.pid > 0)
 		session->process = event->process;
 	if (event->client_version[0] != '\0')
@@ -145,6 +153,8 @@ count(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
+	/* of a conversation that was cleared since: it is spend, but no context of now */
+	bool over = strcmp(session->client_session, event->client_session) != 0;
 
 	if (event->kind != EVENT_START && event->kind != EVENT_METRICS)
 		session->events++;
@@ -154,9 +164,14 @@ count(struct txn *txn, const struct event *event, struct event_answer *answer)
 		audit_add(txn, session->id, event->kind == EVENT_SUB_STARTS ? "subagent.start" : "subagent.end", event->agent, "", "");
 	if (event->budget > 0 && !session->budget_given)
 		session->budget = event->budget;
-	for (size_t i = 0; i < event->look_count; i++)
-		spend_take(txn, session->id, &event->looks[i]);
-	if (event->context >= 0)
+	for (size_t i = 0; i < event->look_count; i++) {
+		struct transcript_look look = event->looks[i];
+
+		if (over)
+			look.context = -1;
+		spend_take(txn, session->id, &look);
+	}
+	if (event->context >= 0 && !over)
 		metric_set(txn, session->id, "context_tokens", (double)event->context);
 }
 

@@ -79,7 +79,7 @@ metric_set(struct txn *txn, const char *session, const char *name, double value)
 {
 	db_run(txn->db,
 	       "INSERT INTO metric (project, session, name, value, base) VALUES ($1, $2, $3, $4, 0)"
-	       " ON CONFLICT (project, session, name) DO UPDATE SET value = excluded.value",
+	       " ON CONFLICT (project, session, name) DO UPDATE SET value = excluded.value, base = 0",
 	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_REAL(value));
 }
 

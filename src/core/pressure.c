@@ -49,7 +49,7 @@ share_of(const struct config_item *item, const char *full, const struct metric_v
 
 static enum status
 add_weight(const struct config_item *item, const struct metric_values *values, int64_t budget, struct pressure *out,
-           struct buf *why)
+           double *weights, struct buf *why)
 {
 	char fields[3][FIELD_MAX];
 	double weight, share;
@@ -58,6 +58,7 @@ add_weight(const struct config_item *item, const struct metric_values *values, i
 		return bad(item, why);
 	if (share_of(item, fields[1], values, budget, &share, why) != OK)
 		return BAD_CONFIG;
+	*weights += weight;
 	out->score += weight * (share < 0 ? 0 : share > 1 ? 1 : share);
 	return OK;
 }
@@ -123,7 +124,7 @@ pressure_of(const struct config *config, const char *profile, const struct metri
 	struct pressure found = {.verification = 1};
 	char section[LABEL_MAX + 20];
 	enum status status = OK;
-	double reached = -1;
+	double reached = -1, weights = 0;
 
 	if (str_copy(found.profile, sizeof found.profile, profile) != OK)
 		return why_not(why, BAD_INPUT, "the profile's name is longer than %d bytes", LABEL_MAX);
@@ -133,7 +134,10 @@ pressure_of(const struct config *config, const char *profile, const struct metri
 	found.tokens = budget > 0 ? metric_now(values, "context_tokens") / (double)budget : 0;
 	for (size_t i = 0; i < config->count && status == OK; i++)
 		if (str_equal(config->items[i].section, section) && strchr(config->items[i].key, '.') == NULL)
-			status = add_weight(&config->items[i], values, budget, &found, why);
+			status = add_weight(&config->items[i], values, budget, &found, &weights, why);
+	/* thirds don't add up to 1 exactly */
+	if (status == OK && weights > 1 + 1e-9)
+		status = why_not(why, BAD_CONFIG, "config: [%s] has weights that add up to %g; a score is at most 1", section, weights);
 	for (size_t i = 0; i < config->count && status == OK; i++)
 		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "level."))
 			status = try_level(&config->items[i], &reached, &found, why);

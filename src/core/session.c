@@ -4,11 +4,26 @@
 
 #define SESSIONS_MAX 10000
 
-/* A text of ours that fits by construction: what was stored was checked when it came in. */
+/* A text of ours that fits by construction.  A folder or branch may be named in bytes that are no text: `?` stands for those. */
+static void
+copy_text(char *out, size_t size, const char *text)
+{
+	size_t left, step;
+
+	snprintf(out, size, "%s", text);
+	for (left = strlen(out); left > 0; out += step, left -= step) {
+		step = str_char(out, left);
+		if (step == 0) {
+			*out = '?';
+			step = 1;
+		}
+	}
+}
+
 static void
 take_text(char *out, size_t size, const struct db_rows *rows, size_t row, size_t column)
 {
-	snprintf(out, size, "%s", db_text(rows, row, column));
+	copy_text(out, size, db_text(rows, row, column));
 }
 
 void
@@ -57,9 +72,9 @@ fill(struct txn *txn, const struct session_start *start, struct session *out)
 	snprintf(out->client_session, sizeof out->client_session, "%s", start->client_session);
 	snprintf(out->client_version, sizeof out->client_version, "%s", start->client_version);
 	snprintf(out->parent, sizeof out->parent, "%s", start->parent);
-	snprintf(out->cwd, sizeof out->cwd, "%s", start->cwd);
-	snprintf(out->worktree, sizeof out->worktree, "%s", start->worktree);
-	snprintf(out->branch, sizeof out->branch, "%s", start->branch);
+	copy_text(out->cwd, sizeof out->cwd, start->cwd);
+	copy_text(out->worktree, sizeof out->worktree, start->worktree);
+	copy_text(out->branch, sizeof out->branch, start->branch);
 }
 
 enum status
@@ -142,10 +157,12 @@ session_move(struct txn *txn, struct session *session, enum session_event event,
 	const struct session_move_row *row = find_move(session->state, event);
 	enum session_state before = session->state;
 
-	if (began_ms < session->state_ms)
+	/* what is older than the state moves it not; but one that has worked is no longer opening, in whatever order we hear of it */
+	if (began_ms < session->state_ms && !(session->state == SESSION_OPENING && event == SESSION_WORKS))
 		return false;
 	/* an event that moves nothing is as new as one that does: what is older than it must not move the state later */
-	session->state_ms = began_ms;
+	if (session->state_ms < began_ms)
+		session->state_ms = began_ms;
 	if (row == NULL)
 		return false;
 	session->state = row->to;

@@ -90,8 +90,8 @@ enum status session_load(struct txn *txn, const char *id, struct session *out, s
 void session_save(struct txn *txn, const struct session *session);
 
 /*
- * Moves the state by `event`, which began at `began_ms`; an event older than the state changes nothing here (false).  The
- * move is audited.  `detail` is what it waits for, or why it ended; "" otherwise.  Changes *session; the caller saves it.
+ * Moves the state by `event`, which began at `began_ms`; an event older than the state changes nothing here (false), save that
+ * any work ends `opening`.  The move is audited.  `detail` is what it waits for, or why it ended; "" otherwise.  Changes *session; the caller saves it.
  */
 bool session_move(struct txn *txn, struct session *session, enum session_event event, int64_t began_ms, const char *detail);
 

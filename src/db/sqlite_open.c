@@ -220,10 +220,23 @@ open_files(struct sqlite *store, const struct sqlite_options *options, struct bu
 	return set_up(store, why);
 }
 
+/* A new store is its owner's alone: SQLite gives its other files the mode and owner of the first. */
+static enum status
+make_files(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
+{
+	mode_t before = umask(0077);
+	enum status status = open_files(store, options, why);
+
+	umask(before);
+	if (options->folder == NULL || status != OK)
+		return status;
+	return file_give(options->file, why) == OK && file_give(store->gate.path, why) == OK ? OK : STORE_DOWN;
+}
+
 static enum status
 open_store(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
 {
-	enum status status = open_files(store, options, why);
+	enum status status = options->make ? make_files(store, options, why) : open_files(store, options, why);
 	int number = 0;
 
 	if (status == OK && clock_boot_name(store->boot) != OK)

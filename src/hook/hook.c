@@ -134,6 +134,21 @@ tell_checkpoints(const struct event_answer *answer, struct hook_answer *out)
 	}
 }
 
+/* Whether the file ends in mid-line.  One that isn't there is made: the client may only have named it. */
+static bool
+ends_in_line(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+	char last = '\n';
+	bool read_one;
+
+	if (fd < 0)
+		return false;
+	read_one = lseek(fd, -1, SEEK_END) >= 0 && read(fd, &last, 1) == 1;
+	close(fd);
+	return read_one && last != '\n';
+}
+
 /* Later commands of the session find it by its environment. */
 static void
 write_env_file(const struct event_answer *answer)
@@ -144,7 +159,7 @@ write_env_file(const struct event_answer *answer)
 	if (path == NULL || *path != '/')
 		return;
 	buf_init(&line, PATH_SIZE);
-	buf_text(&line, "export STILE_SESSION=");
+	buf_text(&line, ends_in_line(path) ? "\nexport STILE_SESSION=" : "export STILE_SESSION=");
 	str_shell_quote(&line, answer->arrived.session.id);
 	buf_text(&line, "\n");
 	if (file_append(path, line.data, line.len, NULL) != OK)

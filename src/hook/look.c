@@ -26,13 +26,7 @@ read_at(int fd, char *text, size_t len, int64_t offset)
 	return true;
 }
 
-static int64_t
-usage_total(const struct usage *usage)
-{
-	return usage->input + usage->cache_write + usage->cache_read + usage->output;
-}
-
-/* The context as the last record of the main thread has it, if it is of the present generation. */
+/* The context as the last record of the main thread has it, if it is of the present generation: what the model was given. */
 static int64_t
 context_of(const struct usage_list *usages, int64_t context_from)
 {
@@ -41,7 +35,7 @@ context_of(const struct usage_list *usages, int64_t context_from)
 	for (size_t i = 0; i < usages->count; i++)
 		if (usages->items[i].agent[0] == '\0' && usages->items[i].offset >= context_from && usages->items[i].offset > at) {
 			at = usages->items[i].offset;
-			context = usage_total(&usages->items[i]);
+			context = usages->items[i].input + usages->items[i].cache_write + usages->items[i].cache_read;
 		}
 	return context;
 }
@@ -99,51 +93,87 @@ tail(int fd, const struct client *client, const struct transcript_look *look, ch
 	const char *newline;
 	size_t start, end;
 
+	bool whole_line = from <= look->after.position && !look->after.inside;
+
 	if (from < look->after.position)
 		from = look->after.position;
 	if (!read_at(fd, text, (size_t)(look->after.size - from), from))
 		return -1;
 	end = after_last_newline(text, (size_t)(look->after.size - from));
 	newline = memchr(text, '\n', end);
-	start = newline == NULL ? end : (size_t)(newline - text) + 1;
+	start = whole_line ? 0 : newline == NULL ? end : (size_t)(newline - text) + 1;
 	if (end > start && client->read_transcript(text + start, end - start, from + (int64_t)start, "", &usages, &broken) == OK)
 		context = context_of(&usages, look->after.context_from);
 	usage_list_release(&usages);
 	return context;
 }
 
+/*
+ * What the context is now.  With more to read than one window it is what the end says; if that says nothing, and what was read
+ * does not reach up to it, what is known so far is perhaps newer than what was read: -1.
+ */
+static int64_t
+present_context(int fd, const struct client *client, const struct transcript_look *look, bool behind, char *text)
+{
+	int64_t context = -1;
+
+	if (look->after.agent[0] != '\0')
+		return -1;
+	if (behind)
+		context = tail(fd, client, look, text);
+	if (context < 0 && !(behind && look->after.size - look->after.position > (int64_t)TAIL_MAX))
+		context = context_of(&look->usages, look->after.context_from);
+	return context;
+}
+
+/* False when nothing was found to take in. */
+static bool
+look_into(int fd, const struct client *client, struct transcript_look *look)
+{
+	struct transcript *after = &look->after;
+	struct stat file;
+	char *text = fstat(fd, &file) == 0 && S_ISREG(file.st_mode) ? malloc(FORWARD_MAX) : NULL;
+	bool behind, found;
+
+	if (text == NULL)
+		return false;
+	after->size = file.st_size;
+	if (file.st_size < after->position) {
+		/* written anew: what was counted is counted again into the same rows */
+		after->position = after->context_from = 0;
+		after->inside = false;
+	}
+	behind = after->size - after->position > (int64_t)FORWARD_MAX;
+	found = forward(fd, client, look, text);
+	if (found)
+		look->context = present_context(fd, client, look, behind, text);
+	free(text);
+	return found;
+}
+
+/* `lagging`: one that other events left behind.  If there is no way on in it, it is done with, so that it keeps no other back. */
 static void
-look_at(const struct client *client, struct event *event, const struct transcript *before, const char *agent)
+look_at(const struct client *client, struct event *event, const struct transcript *before, const char *agent, bool lagging)
 {
 	struct transcript_look *look = &event->looks[event->look_count];
-	struct stat file;
-	char *text;
 	int fd = open(before->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int64_t at_end = -1;
+	bool found;
 
-	if (fd < 0)
-		return;
 	*look = (struct transcript_look){.before = *before, .after = *before, .context = -1};
 	snprintf(look->after.agent, sizeof look->after.agent, "%s", before->agent[0] != '\0' ? before->agent : agent);
-	text = fstat(fd, &file) == 0 && S_ISREG(file.st_mode) ? malloc(FORWARD_MAX) : NULL;
-	if (text != NULL) {
-		look->after.size = file.st_size;
-		if (file.st_size < before->position) {
-			/* written anew: what was counted is counted again into the same rows */
-			look->after.position = look->after.context_from = 0;
-			look->after.inside = false;
-		}
-		if (forward(fd, client, look, text)) {
-			if (look->after.position < look->after.size && look->after.agent[0] == '\0')
-				at_end = tail(fd, client, look, text);
-			look->context = at_end >= 0 ? at_end : context_of(&look->usages, look->after.context_from);
-			event->look_count++;
-		} else {
-			usage_list_release(&look->usages);
-		}
+	found = fd >= 0 && look_into(fd, client, look);
+	if (fd >= 0)
+		close(fd);
+	if (!found)
+		usage_list_release(&look->usages);
+	if (!found && lagging) {
+		look->after = *before;
+		look->after.size = before->position;
 	}
-	free(text);
-	close(fd);
+	/* it may be of a conversation that was cleared */
+	if (lagging)
+		look->context = -1;
+	event->look_count += found || lagging;
 }
 
 void
@@ -153,22 +183,22 @@ hook_look(struct context *context, const struct client *client, struct event *ev
 	struct stat file;
 
 	if (event->kind == EVENT_START) {
-		/* nothing of it is read yet, but what stands in it now may be of an earlier context */
+		/* nothing of it is read yet; but what stands in it now may be of an earlier context */
 		event->transcript_size = event->transcript[0] != '\0' && stat(event->transcript, &file) == 0 ? file.st_size : 0;
 		return;
 	}
-	if (event->transcript[0] == '\0' || client->read_transcript == NULL ||
-	    event_positions(context, event, &main, &lagging, NULL) != OK)
+	if (client->read_transcript == NULL || event_positions(context, event, &main, &lagging, NULL) != OK)
 		return;
-	look_at(client, event, &main, "");
+	if (main.path[0] != '\0')
+		look_at(client, event, &main, "", false);
 	if (event->kind == EVENT_SUB_ENDS && event->agent_transcript[0] != '\0') {
 		struct transcript of_agent;
 		struct event asked = *event;
 
 		snprintf(asked.transcript, sizeof asked.transcript, "%s", event->agent_transcript);
 		if (event_positions(context, &asked, &of_agent, &lagging, NULL) == OK)
-			look_at(client, event, &of_agent, event->agent[0] == '\0' ? "subagent" : event->agent);
+			look_at(client, event, &of_agent, event->agent[0] == '\0' ? "subagent" : event->agent, false);
 	} else if (lagging.path[0] != '\0') {
-		look_at(client, event, &lagging, lagging.agent);
+		look_at(client, event, &lagging, lagging.agent, true);
 	}
 }

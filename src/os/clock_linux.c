@@ -28,8 +28,8 @@ clock_boot_ms(void)
 	return read_ms(CLOCK_BOOTTIME);
 }
 
-enum status
-clock_boot_name(char out[BOOT_MAX])
+static enum status
+read_boot_name(char out[BOOT_MAX])
 {
 	struct stat space;
 	char boot[37] = "";
@@ -46,5 +46,16 @@ clock_boot_name(char out[BOOT_MAX])
 	/* kernels before 5.6 have no time namespaces: one for all */
 	inode = stat("/proc/self/ns/time", &space) == 0 ? (unsigned long)space.st_ino : 0;
 	snprintf(out, BOOT_MAX, "%s.%lu", boot, inode);
+	return OK;
+}
+
+enum status
+clock_boot_name(char out[BOOT_MAX])
+{
+	static _Thread_local char known[BOOT_MAX]; /* neither changes in the life of a process */
+
+	if (known[0] == '\0' && read_boot_name(known) != OK)
+		return IO_FAILED;
+	memcpy(out, known, BOOT_MAX);
 	return OK;
 }

@@ -43,6 +43,12 @@ enum status file_replace_seen(const char *path, const struct file_seen *seen, co
  */
 enum status file_may_replace(const char *path, struct buf *why) MUST_CHECK;
 
+/*
+ * Removes what a file_replace of `path` that was killed left beside it.  The caller sees to it that none is at work in that
+ * folder.  Best effort.
+ */
+void file_sweep(const char *path);
+
 /* Removes the file, not what a link leads to, for good.  NO_SUCH, IO_FAILED with `why`. */
 enum status file_remove(const char *path, struct buf *why) MUST_CHECK;
 

@@ -4,10 +4,14 @@
 #include "os/paths.h"
 #include "os/random.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define TEMPORARY ".stile-"
+#define TEMPORARY_DIGITS 16
 
 /* A file that is to be replaced: links resolved, and how it and its folder are now. */
 struct target {
@@ -49,7 +53,8 @@ name_temporary(struct target *target, struct buf *why)
 		return why_not(why, IO_FAILED, "%s: %s", target->folder, strerror(errno));
 	if (random_bytes(&random, sizeof random) != OK)
 		return why_not(why, IO_FAILED, "the system has no randomness to give");
-	len = snprintf(target->temporary, sizeof target->temporary, "%s/.stile-%016llx", target->folder, (unsigned long long)random);
+	len = snprintf(target->temporary, sizeof target->temporary, "%s/" TEMPORARY "%0*llx", target->folder,
+	               TEMPORARY_DIGITS, (unsigned long long)random);
 	if (len < 0 || (size_t)len >= sizeof target->temporary)
 		return why_not(why, IO_FAILED, "the path is too long: %s", target->path);
 	return OK;
@@ -170,6 +175,32 @@ file_replace(const char *path, const void *data, size_t len, mode_t mode, struct
 	return file_replace_seen(path, NULL, data, len, mode, why);
 }
 
+static bool
+is_temporary(const char *name)
+{
+	size_t len = sizeof TEMPORARY - 1;
+
+	return str_starts(name, TEMPORARY) && strspn(name + len, "0123456789abcdef") == TEMPORARY_DIGITS &&
+	       name[len + TEMPORARY_DIGITS] == '\0';
+}
+
+void
+file_sweep(const char *path)
+{
+	struct target target;
+	struct dirent *entry;
+	DIR *folder;
+
+	if (resolve(path, &target, NULL) != OK)
+		return;
+	folder = opendir(target.folder);
+	while (folder != NULL && (entry = readdir(folder)) != NULL)
+		if (is_temporary(entry->d_name))
+			unlinkat(dirfd(folder), entry->d_name, 0);
+	if (folder != NULL)
+		closedir(folder);
+}
+
 static enum status
 check_file(const struct target *target, struct buf *why)
 {
@@ -196,7 +227,10 @@ file_may_replace(const char *path, struct buf *why)
 		return status;
 	while (stat(target.folder, &target.parent) != 0) {
 		char *slash = strrchr(target.folder, '/');
+		struct stat link;
 
+		if (lstat(target.folder, &link) == 0)
+			return why_not(why, IO_FAILED, "%s: is a link that leads nowhere", target.folder);
 		if (errno != ENOENT || slash == NULL || slash == target.folder)
 			return why_not(why, IO_FAILED, "%s: %s", target.folder, strerror(errno));
 		*slash = '\0';

@@ -21,8 +21,8 @@ struct process {
 enum liveness { LIVENESS_UNKNOWN, LIVENESS_DEAD, LIVENESS_ALIVE };
 
 /*
- * Process `pid` as this process sees it.  NO_SUCH when it isn't there or is a zombie.  `ppid` and `name` (16 bytes, the
- * kernel's `comm`) may be NULL.
+ * Process `pid` as this process sees it.  NO_SUCH when it isn't there or is a zombie; IO_FAILED when that can't be told.
+ * `ppid` and `name` (16 bytes, the kernel's `comm`) may be NULL.
  */
 enum status process_read(int64_t pid, struct process *out, int64_t *ppid, char name[16]) MUST_CHECK;
 
@@ -30,7 +30,7 @@ bool process_same(const struct process *a, const struct process *b);
 
 /*
  * DEAD: its boot is over, or no such pid here, or the pid is a zombie or started at another time.  ALIVE: it runs.
- * UNKNOWN: it is of another pid namespace or not known at all, and only a deadline can tell.
+ * UNKNOWN: it is of another pid namespace, hidden or not known at all, and only a deadline can tell.
  */
 enum liveness process_liveness(const struct process *process);
 const char *liveness_name(enum liveness liveness);

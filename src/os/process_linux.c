@@ -3,7 +3,9 @@
 #include "base/str.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,25 +66,37 @@ parse_stat(char *line, struct process *out, int64_t *ppid, char name[16])
 	return OK;
 }
 
+/* What can't be seen need not be gone: /proc may hide other users' processes, or no descriptor be left to look with. */
+static enum status
+unseen(int64_t pid, int error)
+{
+	if (error == ESRCH || (error == ENOENT && kill((pid_t)pid, 0) != 0 && errno == ESRCH))
+		return NO_SUCH;
+	return IO_FAILED;
+}
+
 enum status
 process_read(int64_t pid, struct process *out, int64_t *ppid, char name[16])
 {
 	struct process found;
 	char path[40], line[1024];
 	ssize_t got;
-	int fd;
+	int fd, error;
 
 	if (here(&found) != OK)
 		return IO_FAILED;
+	if (pid <= 0 || pid > INT32_MAX)
+		return NO_SUCH;
 	found.pid = pid;
 	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-	fd = pid <= 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return NO_SUCH;
+		return unseen(pid, errno);
 	got = read(fd, line, sizeof line - 1);
+	error = errno;
 	close(fd);
 	if (got <= 0)
-		return NO_SUCH;
+		return unseen(pid, got < 0 ? error : EIO);
 	line[got] = '\0';
 	enum status status = parse_stat(line, &found, ppid, name);
 	if (status == OK)
@@ -122,7 +136,10 @@ process_liveness(const struct process *process)
 		return LIVENESS_DEAD;
 	if (status != OK)
 		return LIVENESS_UNKNOWN;
-	return now.start == process->start ? LIVENESS_ALIVE : LIVENESS_DEAD;
+	if (now.start == process->start)
+		return LIVENESS_ALIVE;
+	/* start times are counted on the time namespace's own clock */
+	return str_equal(now.boot, process->boot) ? LIVENESS_DEAD : LIVENESS_UNKNOWN;
 }
 
 const char *

@@ -12,6 +12,8 @@ context_find(struct context *context, const char *folder, struct buf *why)
 {
 	enum status status = paths_find(folder, &context->place, why);
 
+	if (status == OK && realpath(folder, context->folder) == NULL)
+		status = why_not(why, NO_SUCH, "%s: %s", folder, strerror(errno));
 	if (status == OK)
 		status = paths_store(&context->place, getenv("STILE_STORE"), &context->address, why);
 	return status;

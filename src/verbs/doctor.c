@@ -1,4 +1,3 @@
-#include "clients/claude_settings.h"
 #include "clients/client.h"
 #include "core/audit.h"
 #include "core/session.h"
@@ -6,6 +5,7 @@
 #include "os/command.h"
 #include "os/file.h"
 #include "os/gate.h"
+#include "verbs/install.h"
 #include "verbs/tables.h"
 
 #include <fcntl.h>
@@ -170,38 +170,16 @@ check_denial(struct examination *exam, const char *root, const char *program)
 }
 
 static enum status
-check_worktree(void *arg, const char *name, const char *root)
+check_worktree(void *arg, const struct hooks_look *look)
 {
 	struct examination *exam = arg;
-	struct buf text, program;
-	char path[PATH_SIZE];
-	const char *event;
-	size_t missing = 0;
 
-	(void)name;
-	buf_init(&text, CLAUDE_SETTINGS_MAX);
-	buf_init(&program, PATH_SIZE);
-	if (paths_join(path, sizeof path, root, ".claude/settings.local.json") == OK && file_read(path, &text, NULL) != OK)
-		buf_clear(&text);
-	for (size_t i = 0; (event = claude_settings_event(i)) != NULL; i++) {
-		struct buf found;
-
-		buf_init(&found, PATH_SIZE);
-		missing += claude_settings_find(text.data, text.len, event, &found, NULL) != OK;
-		buf_release(&found);
-	}
-	if (claude_settings_find(text.data, text.len, "PreToolUse", &program, NULL) != OK)
-		report(exam, "hooks", BAD, "%s: Claude Code has no hooks of ours; run `stile init`", root);
-	else if (missing > 0)
-		report(exam, "hooks", BAD, "%s: %zu events have no hook of ours; run `stile init`", root, missing);
-	else if (claude_settings_disabled(text.data, text.len))
-		report(exam, "hooks", BAD, "%s: all hooks are switched off (disableAllHooks)", root);
+	if (look->state == HOOKS_INSTALLED)
+		report(exam, "hooks", FINE, "%s: installed", look->root);
 	else
-		report(exam, "hooks", FINE, "%s: installed", root);
-	if (program.len > 0)
-		check_denial(exam, root, program.data);
-	buf_release(&program);
-	buf_release(&text);
+		report(exam, "hooks", BAD, "%s: %s: %s", look->root, hooks_state_name(look->state), look->note);
+	if (look->program[0] != '\0')
+		check_denial(exam, look->root, look->program);
 	return OK;
 }
 
@@ -265,7 +243,7 @@ run_doctor(struct call *call)
 
 	json_object_set_new(call->result, "checks", exam.checks);
 	check_store(&exam);
-	if (paths_worktrees(&call->context->place, check_worktree, &exam) != OK)
+	if (install_state(call->context, check_worktree, &exam) != OK)
 		report(&exam, "worktrees", BAD, "%s: the worktrees can't be listed", call->context->place.root);
 	check_agents(&exam);
 	json_array_foreach(databases, i, path) check_database(&exam, json_string_value(path));

@@ -2,7 +2,6 @@
 
 #include "core/audit.h"
 #include "os/clock.h"
-#include "verbs/install.h"
 #include "verbs/reap.h"
 
 struct position {
@@ -49,16 +48,11 @@ enum status
 event_handle(struct context *context, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct handling handling = {event, answer};
-	size_t reaped;
 	enum status status = engine_run(&context->engine, rule_apply, &handling, why);
 
-	if (status != OK)
-		return status;
-	if (answer->reap_due && reap(context, &reaped, NULL, NULL) != OK)
-		reaped = 0;
-	if (install_new_worktrees(context, NULL) != OK)
-		return OK; /* the next event or command tries again, and doctor names those without */
-	return OK;
+	if (status == OK)
+		ride_along(context, answer->reap_due);
+	return status;
 }
 
 struct dropping {
@@ -93,7 +87,8 @@ event_peers(struct context *context, struct session_list *others, int64_t now_ms
 	if (config_duration(&context->engine.config, "stile", "phantom", &phantom_ms, NULL) != OK)
 		phantom_ms = INT64_MAX;
 	for (size_t i = 0; i < others->count; i++) {
-		if (session_is_phantom(&others->items[i], now_ms, phantom_ms) ||
+		/* one of them may have been ended by this very event */
+		if (!session_is_live(others->items[i].state) || session_is_phantom(&others->items[i], now_ms, phantom_ms) ||
 		    process_liveness(&others->items[i].process) == LIVENESS_DEAD)
 			continue;
 		if (kept != i)

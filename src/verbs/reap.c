@@ -1,6 +1,7 @@
 #include "verbs/reap.h"
 
 #include "core/session.h"
+#include "verbs/install.h"
 
 struct reaping {
 	struct session_list dead; /* as they were when their processes were looked at */
@@ -71,4 +72,15 @@ reap(struct context *context, size_t *count, json_t *lost, struct buf *why)
 	*count = reaping.count;
 	session_list_release(&reaping.dead);
 	return status;
+}
+
+void
+ride_along(struct context *context, bool reap_due)
+{
+	size_t count;
+
+	if (reap_due && reap(context, &count, NULL, NULL) != OK)
+		return;
+	if (install_new_worktrees(context, NULL) != OK)
+		return;
 }

@@ -13,4 +13,10 @@
  */
 enum status reap(struct context *context, size_t *count, json_t *lost, struct buf *why) MUST_CHECK;
 
+/*
+ * What rides along with hooks and commands: looking for the dead, if that is due, and hooks for worktrees that were made since.
+ * Its failure is nobody's here: whoever comes next tries again, and `doctor` tells.
+ */
+void ride_along(struct context *context, bool reap_due);
+
 #endif

@@ -87,7 +87,7 @@ run_start(struct call *call)
 	                              .client_version = "",
 	                              .parent = json_text(call->args, "parent", ""),
 	                              .budget = json_whole(call->args, "budget", 0),
-	                              .cwd = place->root,
+	                              .cwd = call->context->folder,
 	                              .worktree = place->worktree,
 	                              .branch = place->branch}};
 	enum status status = check_start(call, &work.start);

@@ -3,7 +3,7 @@
 #include "verbs/tables.h"
 
 static const struct verb_table *const tables[] = {
-    &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric, &verbs_audit,
+    &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric, &verbs_audit, &verbs_diagnose,
 };
 
 const struct verb *

@@ -15,6 +15,7 @@
 
 /* Where we are, and the store when a verb has opened it.  One per process or per stile_open. */
 struct context {
+	char folder[PATH_SIZE];         /* where the caller is */
 	struct place place;
 	struct store_address address;
 	char program[PATH_SIZE];        /* absolute path of the running program */
