@@ -113,9 +113,13 @@ enum status
 json_parse(char *text, size_t len, json_t **out, struct buf *why)
 {
 	size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY;
+	const char *nul = memchr(text, '\0', len);
 	json_error_t error;
 	json_t *root;
 
+	/* jansson would pass over one after a number or a word */
+	if (nul != NULL)
+		return why_not(why, BAD_INPUT, "not JSON: a NUL byte at byte %td", nul - text);
 	budget_used = 0;
 	budget_on = true;
 	budget_hit = false;

@@ -54,6 +54,7 @@ void jsontext_insert(const char *text, size_t len, const struct json_piece *in, 
 void jsontext_replace(const char *text, size_t len, const struct json_piece *piece, const char *value, struct buf *out);
 
 /* Adds the text without `piece`, which is a child of `in`. */
-void jsontext_remove(const char *text, size_t len, const struct json_piece *in, const struct json_piece *piece, struct buf *out);
+void jsontext_remove(const char *text, size_t len, const struct json_piece *in, const struct json_piece *piece,
+                     struct buf *out);
 
 #endif

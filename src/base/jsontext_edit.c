@@ -9,13 +9,13 @@ struct run {
 };
 
 struct style {
-	bool lines;         /* children stand on lines of their own */
+	bool lines; /* children stand on lines of their own */
 	struct run newline;
-	struct run unit;    /* by which a child stands further in than its parent */
-	struct run margin;  /* by which the new child stands in, less `depth` units */
+	struct run unit;   /* by which a child stands further in than its parent */
+	struct run margin; /* by which the new child stands in, less `depth` units */
 	size_t depth;
-	struct run colon;   /* with the space around it */
-	struct run pause;   /* behind a comma, where there are no lines */
+	struct run colon; /* with the space around it */
+	struct run pause; /* behind a comma, where there are no lines */
 };
 
 #define RUN(text) ((struct run){(text), sizeof(text) - 1})

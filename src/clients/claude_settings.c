@@ -254,7 +254,7 @@ take_out_next(struct buf *text, bool extra_only, const struct buf *before, struc
 {
 	struct json_piece root, hooks, event;
 	struct ours ours;
-	bool has_hooks;
+	bool has_hooks = false;
 	enum status status = look(text, &root, &hooks, &has_hooks, why);
 
 	if (status != OK || !has_hooks)
@@ -285,7 +285,7 @@ install_event(struct buf *text, const struct wanted *event, const char *program,
 {
 	struct json_piece root, hooks, list;
 	struct ours ours;
-	bool has_hooks;
+	bool has_hooks = false;
 	enum status status = look(text, &root, &hooks, &has_hooks, why);
 
 	if (status != OK)
@@ -339,7 +339,7 @@ claude_settings_find(const char *text, size_t len, const char *event, struct buf
 	struct json_piece root, hooks, list;
 	struct ours ours;
 	struct buf copy;
-	bool has_hooks;
+	bool has_hooks = false;
 	enum status status;
 
 	if (is_blank(text, len))

@@ -46,7 +46,7 @@ run(struct engine *engine, bool write, rule_function *rule, void *arg, struct bu
 	txn.now_ms = engine->db->now_ms;
 	status = rule(&txn, arg, why);
 	if (status == OK || txn.keep) {
-		committed = db_commit(engine->db, status == OK ? why : NULL);
+		committed = db_commit(engine->db, why);
 		if (committed != OK)
 			status = committed;
 	} else {

@@ -90,36 +90,67 @@ metric_open_generation(struct txn *txn, const char *session)
 	       DB_TEXT(session));
 }
 
-enum status
-metric_load(struct txn *txn, const char *session, struct metric_values *out, struct buf *why)
+static void
+from_row(const struct db_rows *rows, size_t at, struct metric_value *out)
+{
+	const struct metric_row *row;
+
+	snprintf(out->session, sizeof out->session, "%s", db_text(rows, at, 0));
+	snprintf(out->name, sizeof out->name, "%s", db_text(rows, at, 1));
+	row = metric_find(out->name);
+	out->life = db_real(rows, at, 2);
+	out->now = out->life - db_real(rows, at, 3);
+	if (row != NULL && row->kind == METRIC_GAUGE)
+		out->now = out->life;
+	if (row != NULL && row->recent)
+		out->now = db_real(rows, at, 4);
+}
+
+static enum status
+load(struct txn *txn, const char *session, bool all, struct metric_values *out, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT name, value, base, (SELECT coalesce(sum(amount), 0) FROM metric_recent r"
-	                            " WHERE r.project = $1 AND r.session = $2 AND r.name = m.name AND r.at_ms >= $3)"
-	                            " FROM metric m WHERE m.project = $1 AND m.session = $2 ORDER BY name",
-	                            DB_TEXT(txn->project), DB_TEXT(session), DB_INT(window_start(txn)));
+	enum status status = db_ask(
+	    txn->db, &rows, why,
+	    "SELECT m.session, m.name, m.value, m.base, (SELECT coalesce(sum(r.amount), 0) FROM metric_recent r"
+	    " WHERE r.project = $1 AND r.session = m.session AND r.name = m.name AND r.at_ms >= $2) FROM metric m"
+	    " WHERE m.project = $1 AND (m.session = $3 OR ($3 = '' AND ($4 = 1 OR m.session IN (SELECT s.session FROM session s"
+	    " WHERE s.project = $1 AND s.state NOT IN ('ended', 'lost'))))) ORDER BY m.session, m.name",
+	    DB_TEXT(txn->project), DB_INT(window_start(txn)), DB_TEXT(session), DB_INT(all));
 
 	if (status != OK)
 		return status;
 	*out = (struct metric_values){.items = calloc(rows.count + 1, sizeof *out->items)};
 	if (out->items == NULL)
 		status = why_not(why, NO_MEMORY, "out of memory");
-	for (size_t i = 0; i < rows.count && status == OK; i++) {
-		struct metric_value *value = &out->items[out->count++];
-		const struct metric_row *row;
-
-		snprintf(value->name, sizeof value->name, "%s", db_text(&rows, i, 0));
-		row = metric_find(value->name);
-		value->life = db_real(&rows, i, 1);
-		value->now = value->life - db_real(&rows, i, 2);
-		if (row != NULL && row->kind == METRIC_GAUGE)
-			value->now = value->life;
-		if (row != NULL && row->recent)
-			value->now = db_real(&rows, i, 3);
-	}
+	for (size_t i = 0; i < rows.count && status == OK; i++)
+		from_row(&rows, i, &out->items[out->count++]);
 	db_rows_release(&rows);
 	return status;
+}
+
+enum status
+metric_load(struct txn *txn, const char *session, struct metric_values *out, struct buf *why)
+{
+	return load(txn, session, false, out, why);
+}
+
+enum status
+metric_load_all(struct txn *txn, bool all, struct metric_values *out, struct buf *why)
+{
+	return load(txn, "", all, out, why);
+}
+
+struct metric_values
+metric_values_of(const struct metric_values *values, const char *session)
+{
+	struct metric_values part = {0};
+
+	/* they come ordered by session */
+	for (size_t i = 0; i < values->count; i++)
+		if (str_equal(values->items[i].session, session) && part.count++ == 0)
+			part.items = &values->items[i];
+	return part;
 }
 
 void

@@ -32,6 +32,7 @@ void metric_set(struct txn *txn, const char *session, const char *name, double v
 void metric_open_generation(struct txn *txn, const char *session);
 
 struct metric_value {
+	char session[ID_SIZE];
 	char name[LABEL_MAX + 1];
 	double life;  /* since the session began */
 	double now;   /* since its context generation opened; recent ones: of the last minutes; gauges: as set */
@@ -42,8 +43,12 @@ struct metric_values {
 	size_t count;
 };
 
-/* All metrics of a session, spend included, in one answer. */
+/* All metrics of a session, or of every live session (`all`: of every), in one answer. */
 enum status metric_load(struct txn *txn, const char *session, struct metric_values *out, struct buf *why) MUST_CHECK;
+enum status metric_load_all(struct txn *txn, bool all, struct metric_values *out, struct buf *why) MUST_CHECK;
+
+/* Those of one session; they belong to `values`. */
+struct metric_values metric_values_of(const struct metric_values *values, const char *session);
 void metric_values_release(struct metric_values *values);
 double metric_now(const struct metric_values *values, const char *name); /* 0 when there is none */
 double metric_life(const struct metric_values *values, const char *name);

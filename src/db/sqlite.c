@@ -100,7 +100,7 @@ static void
 store_run(struct db *db, const char *sql, const struct db_value *args, size_t count)
 {
 	struct sqlite *store = store_of(db);
-	sqlite3_stmt *statement;
+	sqlite3_stmt *statement = NULL;
 	int code;
 
 	if (store->failed != OK)

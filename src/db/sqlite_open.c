@@ -69,9 +69,11 @@ sqlite_schema(struct sqlite *store, int *number, struct buf *why)
 {
 	struct db_rows rows;
 	int64_t found;
+	enum status status = store->db.ops->ask(&store->db, &rows, "SELECT schema FROM store", NULL, 0, why);
 
-	if (store->db.ops->ask(&store->db, &rows, "SELECT schema FROM store", NULL, 0, NULL) != OK)
-		return schema_of_stranger(store, number, why);
+	/* only a table that isn't there says whose it is: a disk or a memory that fails says nothing */
+	if (status != OK)
+		return (sqlite3_errcode(store->handle) & 0xff) == SQLITE_ERROR ? schema_of_stranger(store, number, why) : status;
 	found = rows.count == 1 ? db_int(&rows, 0, 0) : -1;
 	db_rows_release(&rows);
 	*number = (int)found;

@@ -98,3 +98,11 @@ barrier_meet(struct barrier *barrier, int64_t limit_ms)
 	pthread_mutex_unlock(&barrier->lock);
 	return met;
 }
+
+void
+barrier_give_up(struct barrier *barrier)
+{
+	take_over(barrier, pthread_mutex_lock(&barrier->lock));
+	open_up(barrier, false);
+	pthread_mutex_unlock(&barrier->lock);
+}

@@ -26,4 +26,7 @@ enum status barrier_init(struct barrier *barrier, unsigned parties) MUST_CHECK;
 /* Whether all came.  Blocks until they have, or until somebody has waited for `limit_ms`; from then on it answers at once. */
 bool barrier_meet(struct barrier *barrier, int64_t limit_ms);
 
+/* Says that the caller will not come: nobody waits any longer. */
+void barrier_give_up(struct barrier *barrier);
+
 #endif

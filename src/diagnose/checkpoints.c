@@ -34,8 +34,8 @@ checkpoints_json(int passed)
 	json_t *list = json_array();
 
 	for (int i = 0; i < 3; i++)
-		json_array_append_new(list, json_pack("{si si sb}", "percentage", 25 * (i + 1), "tokens", BUDGET / 4 * (i + 1), "completed",
-		                                      i < passed));
+		json_array_append_new(list, json_pack("{si si sb}", "percentage", 25 * (i + 1), "tokens", BUDGET / 4 * (i + 1),
+		                                      "completed", i < passed));
 	return json_pack("{ss si so si sb}", "version", "1.0.0", "budget", BUDGET, "checkpoints", list, "next_checkpoint",
 	                 BUDGET / 4 * (passed + 1), "overdue", 0);
 }
@@ -159,7 +159,6 @@ look_at_sessions(struct race *race, struct buf *why)
 
 const struct target target_checkpoints = {
     "checkpoints",
-    "one file of checkpoints: another session's start resets them",
     {prepare_file, write_file, look_at_file},
     {prepare_session, start_session, look_at_sessions},
 };

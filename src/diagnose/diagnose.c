@@ -76,8 +76,10 @@ static enum status
 try_target(const struct diagnose_ask *ask, const char *scratch, const struct target *target, bool guarded,
            struct diagnosis *row, struct buf *why)
 {
-	struct trial trial = {
-	    .writers = ask->writers, .guarded = guarded, .limit_ms = ask->limit_ms, .open_store = ask->open_store};
+	struct trial trial = {.writers = ask->writers,
+	                      .guarded = guarded,
+	                      .limit_ms = ask->limit_ms,
+	                      .open_store = ask->open_store};
 	char name[LABEL_MAX * 2];
 	struct finding finding;
 	enum status status;
@@ -88,8 +90,10 @@ try_target(const struct diagnose_ask *ask, const char *scratch, const struct tar
 		status = trial_run(&trial, guarded ? &target->guarded : &target->unguarded, &finding, why);
 	if (status != OK)
 		return status;
-	*row = (struct diagnosis){
-	    .target = target, .guarded = guarded, .writers = ask->writers, .verdict = diagnose_verdict(&finding)};
+	*row = (struct diagnosis){.target = target,
+	                          .guarded = guarded,
+	                          .writers = ask->writers,
+	                          .verdict = diagnose_verdict(&finding)};
 	memcpy(row->expected, trial.expected, sizeof row->expected);
 	memcpy(row->found, finding.found, sizeof row->found);
 	return OK;
@@ -139,8 +143,7 @@ diagnose_proves(const struct diagnosis *rows, size_t count, struct buf *why)
 		if (rows[i].guarded ? rows[i].verdict == VERDICT_SAFE : lost)
 			continue;
 		why_not(why, CONFLICT, "%s, %s: %s, where %s was to be shown", rows[i].target->name,
-		        rows[i].guarded ? "guarded" : "unguarded", verdict_name(rows[i].verdict),
-		        rows[i].guarded ? "SAFE" : "a loss");
+		        rows[i].guarded ? "guarded" : "unguarded", verdict_name(rows[i].verdict), rows[i].guarded ? "SAFE" : "a loss");
 		return false;
 	}
 	return true;

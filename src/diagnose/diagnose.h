@@ -28,8 +28,8 @@ const struct target *diagnose_find(const char *name);
 struct diagnose_ask {
 	const struct target *const *targets;
 	size_t count;
-	unsigned writers;               /* 2..TRIAL_WRITERS_MAX */
-	int64_t limit_ms;               /* for the writers of one trial: those that are late are killed */
+	unsigned writers; /* 2..TRIAL_WRITERS_MAX */
+	int64_t limit_ms; /* for the writers of one trial: those that are late are killed */
 	diagnose_open_store *open_store;
 };
 #define DIAGNOSE_LIMIT_MS 30000
@@ -56,7 +56,7 @@ bool diagnose_proves(const struct diagnosis *rows, size_t count, struct buf *why
 
 /* A resource that is known to be shared by sessions of such systems, and how it stands with Stile as it is today. */
 struct resource {
-	const char *id;     /* of the seed that names it */
+	const char *id; /* of the seed that names it */
 	const char *name;
 	const char *state;  /* applied: Stile holds it; verified: it is safe as it is; deferred: not yet */
 	const char *target; /* of diagnose that shows it, "" = none */

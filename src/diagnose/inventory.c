@@ -1,7 +1,8 @@
 #include "diagnose/diagnose.h"
 
 static const struct resource resources[] = {
-    {"Tractatus 2.2", "session-state.json", "applied", "session-state", "counters and pressure are each session's own, in the store"},
+    {"Tractatus 2.2", "session-state.json", "applied", "session-state",
+     "counters and pressure are each session's own, in the store"},
     {"Tractatus 3.1", "token-checkpoints.json", "applied", "checkpoints", "fired once per session; no start resets another's"},
     {"Tractatus 2.4", "the session's id", "applied", "session-id", "made by Stile, one for life"},
     {"Tractatus 2.4", "lines of the audit trail", "applied", "", "every change in Stile's trail names who made it"},

@@ -124,7 +124,6 @@ look_at_counter(struct race *race, struct buf *why)
 
 const struct target target_lightrag_health = {
     "lightrag-health",
-    "a shared count of fires: increments are lost",
     {prepare_file, write_file, look_at_file},
     {prepare_counter, write_counter, look_at_counter},
 };

@@ -105,7 +105,6 @@ look_at_sessions(struct race *race, struct buf *why)
 
 const struct target target_session_id = {
     "session-id",
-    "sessions named by the day: all who start on it are one",
     {prepare, start_by_date, look_at_ids},
     {prepare, start_session, look_at_sessions},
 };

@@ -170,7 +170,6 @@ look_at_sessions(struct race *race, struct buf *why)
 
 const struct target target_session_state = {
     "session-state",
-    "one file of counters: the sessions' numbers blend, and updates are lost",
     {prepare_file, write_file, look_at_file},
     {prepare_session, count_session, look_at_sessions},
 };

@@ -101,6 +101,10 @@ be_writer(struct trial *trial, race_step *step, struct writer *self, const sigse
 	sigprocmask(SIG_SETMASK, signals, NULL);
 	buf_init(&why, WHY_MAX);
 	self->status = write_as(trial, step, self, &why);
+	if (self->status != OK) {
+		barrier_give_up(&trial->shared->ready);
+		barrier_give_up(&trial->shared->between);
+	}
 	snprintf(self->why, sizeof self->why, "%s", why.data);
 	self->done = true;
 	_exit(0);
@@ -164,24 +168,35 @@ tell(const struct trial *trial, const char *why, char *out, size_t size)
 	snprintf(out, size, "%.60s", path == NULL ? why : path + 2);
 }
 
-/* Whether every writer did its part; else *out says what the first one said that didn't. */
-static bool
-all_done(const struct trial *trial, struct finding *out)
+/* The writer that failed; of several one that didn't just wait for another in vain.  NULL when none did. */
+static const struct writer *
+failed(const struct trial *trial)
 {
-	unsigned done = 0;
+	const struct writer *found = NULL;
 
 	for (unsigned i = 0; i < trial->writers; i++) {
 		const struct writer *writer = &trial->shared->writers[i];
 
-		if (writer->done && writer->status != OK) {
-			tell(trial, writer->why, out->found, sizeof out->found);
-			return false;
-		}
-		done += writer->done;
+		if (writer->done && writer->status != OK && (found == NULL || found->status == BUSY))
+			found = writer;
 	}
-	if (done < trial->writers)
+	return found;
+}
+
+/* Whether every writer did its part; else *out says what went wrong. */
+static bool
+all_done(const struct trial *trial, struct finding *out)
+{
+	const struct writer *bad = failed(trial);
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < trial->writers; i++)
+		done += trial->shared->writers[i].done;
+	if (bad != NULL)
+		tell(trial, bad->why, out->found, sizeof out->found);
+	else if (done < trial->writers)
 		snprintf(out->found, sizeof out->found, "%u of %u writers came to their end", done, trial->writers);
-	return done == trial->writers;
+	return bad == NULL && done == trial->writers;
 }
 
 static void
@@ -205,6 +220,7 @@ look(struct trial *trial, const struct racer *racer, struct finding *out)
 static enum status
 share_memory(struct trial *trial, struct buf *why)
 {
+	/* cppcheck-suppress invalidFunctionArg; no file has no descriptor */
 	void *memory = mmap(NULL, sizeof *trial->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
@@ -212,7 +228,8 @@ share_memory(struct trial *trial, struct buf *why)
 	trial->shared = memory;
 	for (unsigned i = 0; i < trial->writers; i++)
 		trial->shared->writers[i].number = i;
-	if (barrier_init(&trial->shared->ready, trial->writers) != OK || barrier_init(&trial->shared->between, trial->writers) != OK)
+	if (barrier_init(&trial->shared->ready, trial->writers) != OK ||
+	    barrier_init(&trial->shared->between, trial->writers) != OK)
 		return why_not(why, IO_FAILED, "no locks that processes can share here");
 	return OK;
 }

@@ -25,7 +25,7 @@ struct writer {
 	unsigned number; /* from 0 */
 	bool done;       /* it came to its end with `status` */
 	enum status status;
-	int64_t seen;    /* a number that it read before it wrote */
+	int64_t seen; /* a number that it read before it wrote */
 	char id[ID_MAX + 1];
 	char why[TRIAL_TEXT];
 };
@@ -75,7 +75,6 @@ struct racer {
 
 struct target {
 	const char *name;
-	const char *meaning; /* one line: what goes wrong */
 	struct racer unguarded;
 	struct racer guarded;
 };
@@ -90,7 +89,8 @@ enum status trial_run(struct trial *trial, const struct racer *racer, struct fin
 enum status trial_meet(struct race *race, struct buf *why) MUST_CHECK;
 
 /* The session of that name, made if need be; the transaction is its from here on. */
-enum status trial_session(struct race *race, const char *name, enum arrival arrival, struct session *out, struct buf *why) MUST_CHECK;
+enum status trial_session(struct race *race, const char *name, enum arrival arrival, struct session *out,
+                          struct buf *why) MUST_CHECK;
 /* The same for the writer's own. */
 enum status trial_own_session(struct race *race, enum arrival arrival, struct session *out, struct buf *why) MUST_CHECK;
 

@@ -205,11 +205,15 @@ static bool
 fails_closed(const struct context *context)
 {
 	struct config config;
-	bool closed = false;
+	enum status status;
+	const char *fail;
+	bool closed;
 
 	config_init(&config);
-	if (context_config(context, &config, NULL) == OK)
-		closed = str_equal(config_get(&config, "stile", "fail"), "closed");
+	status = context_config(context, &config, NULL);
+	fail = config_get(&config, "stile", "fail");
+	/* who wrote `closed` meant it, also when another line is bad */
+	closed = (status == OK || status == BAD_CONFIG) && fail != NULL && str_equal(fail, "closed");
 	config_release(&config);
 	return closed;
 }
@@ -321,13 +325,14 @@ hook_run(struct context *context, const char *client_name, int64_t began_boot_ms
 	struct buf why;
 	int exit_status;
 
+	buf_init(&why, WHY_MAX);
 	if (client == NULL || event == NULL) {
-		fprintf(stderr, client == NULL ? "stile: no client \"%.100s\"; there is claude\n" : "stile: %.100s: out of memory\n",
-		        client_name);
+		if (why_not(&why, USAGE, client == NULL ? "no client \"%.100s\"; there is claude" : "%.100s: out of memory", client_name) != OK)
+			fprintf(stderr, "stile: %s\n", why.data);
+		buf_release(&why);
 		free(event);
 		return 1;
 	}
-	buf_init(&why, WHY_MAX);
 	event_init(event);
 	context->wait_ms = WAIT_HOOK_MS;
 	if (hook_read(client, false, event, &why) != OK) {

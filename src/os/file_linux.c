@@ -182,28 +182,28 @@ static const struct foreign {
 	int64_t magic;
 	const char *name;
 } foreigners[] = {
-    {0x6969, "NFS"},
-    {0x517b, "SMB"},
-    {0xfe534d42, "SMB"},
-    {0xff534d42, "SMB (CIFS)"},
-    {0x564c, "NetWare"},
-    {0x01021997, "9p"},
-    {0x65735546, "FUSE or virtiofs"},
-    {0x5346414f, "AFS"},
-    {0x6b414653, "AFS"},
-    {0x73757245, "Coda"},
-    {0x00c36400, "Ceph"},
-    {0x01161970, "GFS2"},
-    {0x7461636f, "OCFS2"},
-    {0x0bd00bd0, "Lustre"},
-    {0x47504653, "GPFS"},
-    {0x19830326, "BeeGFS"},
-    {0x20030528, "OrangeFS"},
-    {0xaad7aaea, "PanFS"},
-    {0x786f4256, "VirtualBox shared folders"},
-    {0xbacbacbc, "VMware shared folders"},
-    {0x7c7c6673, "Parallels shared folders"},
-    {0x53464846, "WSL 1"},
+	{0x6969, "NFS"},
+	{0x517b, "SMB"},
+	{0xfe534d42, "SMB"},
+	{0xff534d42, "SMB (CIFS)"},
+	{0x564c, "NetWare"},
+	{0x01021997, "9p"},
+	{0x65735546, "FUSE or virtiofs"},
+	{0x5346414f, "AFS"},
+	{0x6b414653, "AFS"},
+	{0x73757245, "Coda"},
+	{0x00c36400, "Ceph"},
+	{0x01161970, "GFS2"},
+	{0x7461636f, "OCFS2"},
+	{0x0bd00bd0, "Lustre"},
+	{0x47504653, "GPFS"},
+	{0x19830326, "BeeGFS"},
+	{0x20030528, "OrangeFS"},
+	{0xaad7aaea, "PanFS"},
+	{0x786f4256, "VirtualBox shared folders"},
+	{0xbacbacbc, "VMware shared folders"},
+	{0x7c7c6673, "Parallels shared folders"},
+	{0x53464846, "WSL 1"},
 };
 
 const char *
@@ -227,7 +227,8 @@ file_locks_are_local(const char *path, struct buf *why)
 	if (name == NULL)
 		return OK;
 	return why_not(why, STORE_DOWN,
-	               "%s: is on %s, whose locks are not this kernel's; set STILE_STORE to a folder on a local disk, or for a team "
+	               "%s: is on %s, whose locks are not this kernel's; set STILE_STORE to a folder on a local disk, or for a "
+	               "team "
 	               "to a postgresql:// address",
 	               path, name);
 }

@@ -53,8 +53,8 @@ name_temporary(struct target *target, struct buf *why)
 		return why_not(why, IO_FAILED, "%s: %s", target->folder, strerror(errno));
 	if (random_bytes(&random, sizeof random) != OK)
 		return why_not(why, IO_FAILED, "the system has no randomness to give");
-	len = snprintf(target->temporary, sizeof target->temporary, "%s/" TEMPORARY "%0*llx", target->folder,
-	               TEMPORARY_DIGITS, (unsigned long long)random);
+	len = snprintf(target->temporary, sizeof target->temporary, "%s/" TEMPORARY "%0*llx", target->folder, TEMPORARY_DIGITS,
+	               (unsigned long long)random);
 	if (len < 0 || (size_t)len >= sizeof target->temporary)
 		return why_not(why, IO_FAILED, "the path is too long: %s", target->path);
 	return OK;
@@ -130,9 +130,7 @@ compare(const char *path, const void *data, size_t len, struct buf *why)
 	status = file_read(path, &now, why);
 	if (data == NULL)
 		status = status == NO_SUCH ? OK : CONFLICT;
-	else if (status == NO_SUCH || status == BAD_INPUT)
-		status = CONFLICT;
-	else if (status == OK && (now.len != len || memcmp(now.data, data, len) != 0))
+	else if (status == NO_SUCH || status == BAD_INPUT || (status == OK && (now.len != len || memcmp(now.data, data, len) != 0)))
 		status = CONFLICT;
 	buf_release(&now);
 	if (status == CONFLICT)
@@ -175,30 +173,30 @@ file_replace(const char *path, const void *data, size_t len, mode_t mode, struct
 	return file_replace_seen(path, NULL, data, len, mode, why);
 }
 
-static bool
-is_temporary(const char *name)
+static int
+is_temporary(const struct dirent *entry)
 {
 	size_t len = sizeof TEMPORARY - 1;
 
-	return str_starts(name, TEMPORARY) && strspn(name + len, "0123456789abcdef") == TEMPORARY_DIGITS &&
-	       name[len + TEMPORARY_DIGITS] == '\0';
+	return str_starts(entry->d_name, TEMPORARY) && strspn(entry->d_name + len, "0123456789abcdef") == TEMPORARY_DIGITS &&
+	       entry->d_name[len + TEMPORARY_DIGITS] == '\0';
 }
 
 void
 file_sweep(const char *path)
 {
+	char left[PATH_SIZE + sizeof(struct dirent)];
 	struct target target;
-	struct dirent *entry;
-	DIR *folder;
+	struct dirent **names;
+	int count = resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, NULL) : -1;
 
-	if (resolve(path, &target, NULL) != OK)
-		return;
-	folder = opendir(target.folder);
-	while (folder != NULL && (entry = readdir(folder)) != NULL)
-		if (is_temporary(entry->d_name))
-			unlinkat(dirfd(folder), entry->d_name, 0);
-	if (folder != NULL)
-		closedir(folder);
+	for (int i = 0; i < count; i++) {
+		snprintf(left, sizeof left, "%s/%s", target.folder, names[i]->d_name);
+		unlink(left);
+		free(names[i]);
+	}
+	if (count >= 0)
+		free(names);
 }
 
 static enum status

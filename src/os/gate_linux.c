@@ -60,16 +60,43 @@ interrupt(int number)
  */
 struct alarm {
 	timer_t timer;
-	struct sigaction before;
 	sigset_t mask;
 };
 
 #define ALARM_SIGNAL (SIGRTMIN + 5)
 
+/* How a signal is taken is one thing for all threads: the first waiter says it, the last one puts back what the first found. */
+static pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned handler_users;
+static struct sigaction handler_before;
+
+static bool
+handler_set(void)
+{
+	struct sigaction action = {.sa_handler = interrupt};
+	bool set = true;
+
+	sigemptyset(&action.sa_mask);
+	pthread_mutex_lock(&handler_lock);
+	if (handler_users == 0)
+		set = sigaction(ALARM_SIGNAL, &action, &handler_before) == 0;
+	handler_users += set;
+	pthread_mutex_unlock(&handler_lock);
+	return set;
+}
+
+static void
+handler_clear(void)
+{
+	pthread_mutex_lock(&handler_lock);
+	if (--handler_users == 0)
+		sigaction(ALARM_SIGNAL, &handler_before, NULL);
+	pthread_mutex_unlock(&handler_lock);
+}
+
 static bool
 alarm_set(struct alarm *alarm, int64_t wait_ms)
 {
-	struct sigaction action = {.sa_handler = interrupt};
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
 	struct itimerspec when = {.it_value = {wait_ms / 1000, wait_ms % 1000 * 1000000}, .it_interval = {0, 20000000}};
 	sigset_t open_set;
@@ -77,8 +104,7 @@ alarm_set(struct alarm *alarm, int64_t wait_ms)
 	if (wait_ms == 0)
 		when.it_value.tv_nsec = 1;
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
-	sigemptyset(&action.sa_mask);
-	if (sigaction(ALARM_SIGNAL, &action, &alarm->before) != 0)
+	if (!handler_set())
 		return false;
 	sigemptyset(&open_set);
 	sigaddset(&open_set, ALARM_SIGNAL);
@@ -89,7 +115,7 @@ alarm_set(struct alarm *alarm, int64_t wait_ms)
 		timer_delete(alarm->timer);
 	}
 	pthread_sigmask(SIG_SETMASK, &alarm->mask, NULL);
-	sigaction(ALARM_SIGNAL, &alarm->before, NULL);
+	handler_clear();
 	return false;
 }
 
@@ -99,14 +125,14 @@ alarm_clear(struct alarm *alarm)
 	struct timespec none = {0};
 	sigset_t ours;
 
-	/* one that is already on its way must not reach the handler we put back: take it first */
+	/* one that is already on its way must not reach the handler that is put back: take it first */
 	sigemptyset(&ours);
 	sigaddset(&ours, ALARM_SIGNAL);
 	pthread_sigmask(SIG_BLOCK, &ours, NULL);
 	timer_delete(alarm->timer);
 	while (sigtimedwait(&ours, NULL, &none) == ALARM_SIGNAL)
 		;
-	sigaction(ALARM_SIGNAL, &alarm->before, NULL);
+	handler_clear();
 	pthread_sigmask(SIG_SETMASK, &alarm->mask, NULL);
 }
 
@@ -175,7 +201,8 @@ busy(const struct gate *gate, int64_t wait_ms, struct buf *why)
 	char state;
 	int64_t pid = gate_holder(gate, &state);
 
-	if (pid == 0)
+	/* the holder may not have signed yet: one that isn't there is the holder before it */
+	if (pid == 0 || state == 0)
 		return why_not(why, BUSY, "busy: somebody has held the write gate for more than %lld ms; try again", (long long)wait_ms);
 	if (state == 'T' || state == 't')
 		return why_not(why, BUSY, "busy: process %lld holds the write gate and is stopped; continue it (kill -CONT %lld) or end it",

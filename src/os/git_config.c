@@ -75,6 +75,19 @@ value_add(struct value *value, char c, bool solid)
 		value->solid = value->len;
 }
 
+static char
+unescaped(char c)
+{
+	switch (c) {
+	case 'n':
+		return '\n';
+	case 't':
+		return '\t';
+	default:
+		return c;
+	}
+}
+
 /* From behind `=` to the end of the line, or of the last line that it goes on in. */
 static const char *
 read_value(const char *at, struct value *value)
@@ -89,7 +102,7 @@ read_value(const char *at, struct value *value)
 			at++;
 		} else if (*at == '\\' && at[1] != '\0') {
 			at++;
-			value_add(value, *at == 'n' ? '\n' : *at == 't' ? '\t' : *at, true);
+			value_add(value, unescaped(*at), true);
 		} else if (!quoted && (*at == '#' || *at == ';')) {
 			at = line_end(at);
 			break;
@@ -146,11 +159,9 @@ git_config_get(const char *text, const char *section, const char *subsection, co
 		reader.at += strspn(reader.at, " \t\r\n");
 		if (*reader.at == '\0')
 			return found;
-		if (*reader.at == '#' || *reader.at == ';')
-			reader.at = line_end(reader.at);
-		else if (*reader.at == '[')
+		if (*reader.at == '[')
 			read_header(&reader);
-		else if (!isalpha((unsigned char)*reader.at))
+		else if (!isalpha((unsigned char)*reader.at)) /* a comment, or nothing that git would read */
 			reader.at = line_end(reader.at);
 		else if (read_item(&reader, is_under(&reader, section, subsection), key, &value) && str_copy(out, size, room) == OK)
 			found = true;
@@ -160,9 +171,8 @@ git_config_get(const char *text, const char *section, const char *subsection, co
 static const struct scheme {
 	const char *name;
 	const char *port;
-} schemes[] = {{"ssh://", ":22"},     {"git+ssh://", ":22"}, {"ssh+git://", ":22"}, {"https://", ":443"},
-               {"http://", ":80"},    {"git://", ":9418"},   {"ftp://", ":21"},     {"ftps://", ":990"},
-               {"file://", NULL}};
+} schemes[] = {{"ssh://", ":22"},   {"git+ssh://", ":22"}, {"ssh+git://", ":22"}, {"https://", ":443"}, {"http://", ":80"},
+               {"git://", ":9418"}, {"ftp://", ":21"},     {"ftps://", ":990"},   {"file://", NULL}};
 
 static const struct scheme *
 scheme_of(const char *url)
@@ -226,7 +236,8 @@ git_url_normalise(const char *url, char *out, size_t size)
 			host_len -= port_len;
 		path += strspn(path, "/");
 	}
-	len = snprintf(out, size, "%.*s%s%.*s", (int)host_len, rest, host_len > 0 ? "/" : "", (int)without_end(path, strlen(path)), path);
+	len = snprintf(out, size, "%.*s%s%.*s", (int)host_len, rest, host_len > 0 ? "/" : "", (int)without_end(path, strlen(path)),
+	               path);
 	if (len <= 0 || (size_t)len >= size)
 		return BAD_INPUT;
 	for (size_t i = 0; i < host_len; i++)

@@ -21,7 +21,8 @@ paths_join(char *out, size_t size, const char *folder, const char *name)
 		return BAD_INPUT;
 	memmove(out, folder, len);
 	out[len] = '/';
-	memcpy(out + len + 1, name, name_len + 1);
+	memcpy(out + len + 1, name, name_len);
+	out[len + 1 + name_len] = '\0';
 	return OK;
 }
 
@@ -61,7 +62,8 @@ read_line(const char *folder, const char *name, const char *prefix, char out[PAT
 	bool good;
 
 	buf_init(&text, PATH_SIZE - 1);
-	good = paths_join(path, sizeof path, folder, name) == OK && file_read(path, &text, NULL) == OK && str_starts(text.data, prefix);
+	good = paths_join(path, sizeof path, folder, name) == OK && file_read(path, &text, NULL) == OK &&
+	       str_starts(text.data, prefix);
 	while (good && text.len > skip && strchr("\r\n", text.data[text.len - 1]) != NULL)
 		text.data[--text.len] = '\0';
 	good = good && text.len > skip && strlen(text.data) == text.len && str_copy(out, PATH_SIZE, text.data + skip) == OK;
@@ -130,7 +132,8 @@ try_git(const char *folder, struct place *out, struct buf *why)
 		if (!read_line(folder, ".git", "gitdir: ", line))
 			return why_not(why, BAD_INPUT, "%s: is a file that doesn't say where its git folder is", path);
 		if (!resolve(out->git, folder, line) || !read_head(out->git, out))
-			return why_not(why, BAD_INPUT, "%s: leads to %s, which is no git folder; `git worktree repair` may help", path, line);
+			return why_not(why, BAD_INPUT, "%s: leads to %s, which is no git folder; `git worktree repair` may help", path,
+			               line);
 		return find_common(out, why);
 	}
 	if (!S_ISDIR(there.st_mode) || realpath(path, out->git) == NULL || !read_head(out->git, out)) {
@@ -308,7 +311,8 @@ named_store(const char *path, struct store_address *out, struct buf *why)
 	while (len > 1 && clean[len - 1] == '/')
 		clean[--len] = '\0';
 	if (str_ends(clean, ".db") && !str_ends(clean, "/.db"))
-		return paths_parent(out->folder, sizeof out->folder, clean) == OK ? str_copy(out->file, sizeof out->file, clean) : BAD_CONFIG;
+		return paths_parent(out->folder, sizeof out->folder, clean) == OK ? str_copy(out->file, sizeof out->file, clean)
+		                                                                  : BAD_CONFIG;
 	if (str_copy(out->folder, sizeof out->folder, clean) != OK)
 		return BAD_CONFIG;
 	return paths_join(out->file, sizeof out->file, clean, "stile.db");

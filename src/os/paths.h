@@ -37,7 +37,8 @@ enum status paths_find(const char *folder, struct place *out, struct buf *why) M
  * beside git's files, else .stile/ in the root.  With STILE_STORE and no project in it, the address of the remote `origin`,
  * normalised, names the project, else the main worktree's folder.  BAD_CONFIG for an address we can't use.  Nothing is made.
  */
-enum status paths_store(const struct place *place, const char *stile_store, struct store_address *out, struct buf *why) MUST_CHECK;
+enum status paths_store(const struct place *place, const char *stile_store, struct store_address *out,
+                        struct buf *why) MUST_CHECK;
 
 /*
  * Calls `each` with every worktree of the repository that is there, the main one (name "") first, then by name; without git

@@ -4,19 +4,30 @@
 
 #define ANCESTORS_MAX 32
 
+static void
+is_session(const struct session *session, struct caller *out)
+{
+	out->session = *session;
+	snprintf(out->actor, sizeof out->actor, "%s", session->id);
+}
+
+/* Live ones are in `list`, which may be NULL. */
 static enum status
-is_session(struct txn *txn, const char *id, struct caller *out, struct buf *why)
+named_session(struct txn *txn, const char *id, const struct session_list *list, struct caller *out, struct buf *why)
 {
 	struct session session;
 	enum status status = str_check_id("the session's id", id, ID_SIZE - 1, why);
 
+	for (size_t i = 0; status == OK && list != NULL && i < list->count; i++)
+		if (str_equal(list->items[i].id, id)) {
+			is_session(&list->items[i], out);
+			return OK;
+		}
 	if (status == OK)
 		status = session_load(txn, id, &session, why);
-	if (status != OK)
-		return status;
-	snprintf(out->session, sizeof out->session, "%s", session.id);
-	snprintf(out->actor, sizeof out->actor, "%s", session.id);
-	return OK;
+	if (status == OK)
+		is_session(&session, out);
+	return status;
 }
 
 /* The live sessions that the nearest ancestor which hosts any hosts: their indices in `list`. */
@@ -44,8 +55,7 @@ one_of(const struct session_list *list, const size_t *which, size_t count, struc
 		const char *id = list->items[which[i]].id;
 
 		if (count == 1 || (named != NULL && str_equal(named, id))) {
-			snprintf(out->session, sizeof out->session, "%s", id);
-			snprintf(out->actor, sizeof out->actor, "%s", id);
+			is_session(&list->items[which[i]], out);
 			return OK;
 		}
 		if (len < sizeof ids)
@@ -64,7 +74,7 @@ caller_find(struct txn *txn, const char *session_arg, struct caller *out, struct
 
 	*out = (struct caller){0};
 	if (session_arg != NULL)
-		return is_session(txn, session_arg, out, why);
+		return named_session(txn, session_arg, NULL, out, why);
 	status = session_list(txn, false, &live, why);
 	if (status != OK)
 		return status;
@@ -75,9 +85,9 @@ caller_find(struct txn *txn, const char *session_arg, struct caller *out, struct
 	else if (count > 0)
 		status = one_of(&live, which, count, out, why);
 	else if (named != NULL && *named != '\0')
-		status = is_session(txn, named, out, why);
+		status = named_session(txn, named, &live, out, why);
 	else
-		snprintf(out->actor, sizeof out->actor, "uid:%lu", (unsigned long)getuid());
+		out->person = snprintf(out->actor, sizeof out->actor, "uid:%lu", (unsigned long)getuid()) > 0;
 	free(which);
 	session_list_release(&live);
 	return status;
@@ -88,7 +98,7 @@ caller_session(struct txn *txn, const char *session_arg, struct caller *out, str
 {
 	enum status status = caller_find(txn, session_arg, out, why);
 
-	if (status == OK && out->session[0] == '\0')
+	if (status == OK && out->person)
 		return why_not(why, NOT_ALLOWED, "a person acts for no session; name one with --session (see `stile session list`)");
 	return status;
 }

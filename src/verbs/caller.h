@@ -10,7 +10,8 @@
 #include "verbs/verb.h"
 
 struct caller {
-	char session[ID_SIZE]; /* "" = a person */
+	bool person;            /* then there is no session */
+	struct session session;
 	char actor[ACTOR_SIZE];
 };
 

@@ -64,12 +64,15 @@ context_config(const struct context *context, struct config *config, struct buf 
 	char path[PATH_SIZE];
 	int len = xdg != NULL && *xdg == '/' ? snprintf(path, sizeof path, "%s/stile/config", xdg)
 	                                     : snprintf(path, sizeof path, "%s/.config/stile/config", home == NULL ? "" : home);
-	enum status status = config_defaults(config);
+	enum status status = config_defaults(config), second = OK;
 
 	if (status == OK && len > 0 && (size_t)len < sizeof path)
 		status = add_file(config, path, why);
-	if (status == OK && paths_join(path, sizeof path, context->address.folder, "config") == OK)
-		status = add_file(config, path, why);
+	/* both are read in any case: one that is bad must not hide that the other says fail = closed */
+	if (context->address.folder[0] != '\0' && paths_join(path, sizeof path, context->address.folder, "config") == OK)
+		second = add_file(config, path, status == OK ? why : NULL);
+	if (status == OK)
+		status = second;
 	return status == OK ? check(config, why) : status;
 }
 

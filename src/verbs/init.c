@@ -17,14 +17,14 @@ run_init(struct call *call)
 }
 
 static const struct param params[] = {
-    {"undo", PARAM_FLAG, NULL, "give every file back as it was; the store is kept", false, false, false},
-    {"purge", PARAM_FLAG, NULL, "the same, and remove the store; not while a session lives", false, false, false},
-    {"client", PARAM_TEXT, "NAME", "whose hooks: claude (default), or none for the store alone", false, false, false},
+	{"undo", PARAM_FLAG, NULL, "give every file back as it was; the store is kept", false, false, false},
+	{"purge", PARAM_FLAG, NULL, "the same, and remove the store; not while a session lives", false, false, false},
+	{"client", PARAM_TEXT, "NAME", "whose hooks: claude (default), or none for the store alone", false, false, false},
 };
 
 static const struct verb verbs[] = {
-    {"init", "guard this codebase: make its store, put hooks into the client's settings of every worktree", DOES_WRITE | DOES_INSTALL,
-     NULL, PARAMS(params), run_init},
+	{"init", "guard this codebase: make its store, put hooks into the client's settings of every worktree",
+     DOES_WRITE | DOES_INSTALL, NULL, PARAMS(params), run_init},
 };
 
 const struct verb_table verbs_init = VERB_TABLE(verbs);

@@ -43,7 +43,7 @@ enum hooks_state {
 };
 
 struct hooks_look {
-	const char *worktree;    /* git's name for it; "" for the main one */
+	const char *worktree; /* git's name for it; "" for the main one */
 	const char *root;
 	enum hooks_state state;
 	char program[PATH_SIZE]; /* that the client calls before a tool, with the arguments "hook" "claude"; "" = none */

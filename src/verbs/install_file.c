@@ -65,8 +65,9 @@ static enum status
 recall(const struct install_file *file, struct record *record, struct buf *why)
 {
 	struct buf folder;
-	enum status was = read_remembered(file, "was", &record->was, why), wrote = read_remembered(file, "wrote", &record->wrote, why),
-	            made = read_remembered(file, "folder", &folder, why);
+	enum status was = read_remembered(file, "was", &record->was, why),
+				wrote = read_remembered(file, "wrote", &record->wrote, why),
+				made = read_remembered(file, "folder", &folder, why);
 
 	buf_release(&folder);
 	record->known = wrote == OK;
@@ -316,7 +317,8 @@ plan_clean(struct install_file *file, const struct record *record, struct buf *w
 		return OK;
 	/* where there was no file, an empty object is nothing that anybody left */
 	file->stays = !record->known || record->was_there ||
-	              !(file->kind == INSTALL_SETTINGS ? claude_settings_empty(file->next.data, file->next.len) : file->next.len == 0);
+	              !(file->kind == INSTALL_SETTINGS ? claude_settings_empty(file->next.data, file->next.len)
+	                                               : file->next.len == 0);
 	file->outcome = !file->stays || (before != NULL && same(&file->next, before)) ? INSTALL_RESTORED : INSTALL_CLEANED;
 	return OK;
 }

@@ -33,8 +33,8 @@ struct install_file {
 	const char *program; /* absolute path; the caller's */
 
 	/* the plan */
-	bool there;          /* there is a file, holding `now` */
-	bool stays;          /* there will be one, holding `next` */
+	bool there; /* there is a file, holding `now` */
+	bool stays; /* there will be one, holding `next` */
 	bool changes;
 	struct buf now;
 	struct buf next;

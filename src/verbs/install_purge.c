@@ -44,9 +44,9 @@ check_nobody_lives(struct context *context, json_t *result, struct buf *why)
 	json_object_set_new(result, "client", json_string(living.first.client));
 	json_object_set_new(result, "since_ms", json_integer(living.first.started_ms));
 	json_object_set_new(result, "count", json_integer((json_int_t)living.count));
-	return why_not(why, HELD, "session %s (%s, process %lld) lives here%s; end it first (stile session end %s)", living.first.id,
-	               living.first.client, (long long)living.first.process.pid, living.count > 1 ? ", and others" : "",
-	               living.first.id);
+	return why_not(why, HELD, "session %s (%s, process %lld) lives here%s; end it first (stile session end %s)",
+	               living.first.id, living.first.client, (long long)living.first.process.pid,
+	               living.count > 1 ? ", and others" : "", living.first.id);
 }
 
 /*
@@ -118,8 +118,10 @@ install_purge(struct context *context, json_t *result, struct buf *why)
 	enum status status;
 
 	if (!str_equal(context->address.project, "."))
-		return why_not(why, NOT_ALLOWED, "%s is named by STILE_STORE, and other codebases may use it: take the hooks out with "
-		                                 "`stile init --undo`, and remove it by hand when nobody does", context->address.folder);
+		return why_not(why, NOT_ALLOWED,
+		               "%s is named by STILE_STORE, and other codebases may use it: take the hooks out with "
+		               "`stile init --undo`, and remove it by hand when nobody does",
+		               context->address.folder);
 	status = install_lock(context, context->wait_ms, &fd, why);
 	if (status != OK && status != NO_SUCH)
 		return status;

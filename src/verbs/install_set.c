@@ -46,7 +46,8 @@ add(struct install_set *set, enum install_kind kind, const char *folder, const c
 	}
 	file = &set->files[set->count];
 	install_file_init(file, kind, set->context->program);
-	if (paths_join(file->path, sizeof file->path, folder, name) != OK || install_records(set->context, record, file->record) != OK)
+	if (paths_join(file->path, sizeof file->path, folder, name) != OK ||
+	    install_records(set->context, record, file->record) != OK)
 		return BAD_INPUT;
 	set->count++;
 	return OK;
@@ -120,7 +121,8 @@ change(struct install_set *set, file_step *step, struct buf *why)
 	if (status == OK || why == NULL)
 		return status;
 	snprintf(text, sizeof text, "%s", why->data);
-	return why_not(why, status, "%s; other files may have been changed already, `stile init` or `stile init --undo` goes on", text);
+	return why_not(why, status, "%s; other files may have been changed already, `stile init` or `stile init --undo` goes on",
+	               text);
 }
 
 enum status
@@ -163,7 +165,8 @@ install_set_tell(const struct install_set *set, json_t *result)
 		tell_one(file, worktrees, result);
 		changed = changed || file->changes;
 		if (file->outcome == INSTALL_CLEANED)
-			buf_printf(&note, "%s%s", note.len == 0 ? "changed by somebody since init, so only our entries were taken out: " : ", ",
+			buf_printf(&note, "%s%s",
+			           note.len == 0 ? "changed by somebody since init, so only our entries were taken out: " : ", ",
 			           file->path);
 	}
 	json_object_set_new(result, "changed", json_boolean(changed));

@@ -49,7 +49,8 @@ look_at_program(const struct context *context, struct hooks_look *look, const ch
 	if (str_equal(program, context->program) && access(program, X_OK) == 0)
 		return;
 	if (access(program, X_OK) == 0)
-		snprintf(note, sizeof note, "the hooks call %.400s, not this program (%.400s); run `stile init`", program, context->program);
+		snprintf(note, sizeof note, "the hooks call %.400s, not this program (%.400s); run `stile init`", program,
+		         context->program);
 	else
 		snprintf(note, sizeof note, "the hooks call %.800s, which can't be run; run `stile init`", program);
 	judge(look, HOOKS_STALE, note);

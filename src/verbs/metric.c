@@ -19,24 +19,21 @@ static enum status
 change(struct txn *txn, struct work *work, struct buf *why)
 {
 	const struct metric_row *row = metric_find(work->name);
-	struct session session;
+	const struct session *session = &work->caller.session;
 	struct checkpoint_list told;
 	char after[40];
-	enum status status = session_load(txn, work->caller.session, &session, why);
 
-	if (status != OK)
-		return status;
 	if (row != NULL && work->set && row->kind == METRIC_COUNTER)
 		return why_not(why, BAD_INPUT, "%s is a counter; use `stile metric add`", work->name);
 	if (row != NULL && !work->set && row->kind == METRIC_GAUGE)
 		return why_not(why, BAD_INPUT, "%s is a gauge; use `stile metric set`", work->name);
 	if (work->set)
-		metric_set(txn, session.id, work->name, work->amount);
+		metric_set(txn, session->id, work->name, work->amount);
 	else
-		metric_add(txn, session.id, work->name, work->amount);
+		metric_add(txn, session->id, work->name, work->amount);
 	snprintf(after, sizeof after, "%.17g", work->amount);
-	audit_add(txn, session.id, work->set ? "metric.set" : "metric.add", work->name, "", after);
-	return checkpoint_report(txn, &session, false, &work->fired, &told, why);
+	audit_add(txn, session->id, work->set ? "metric.set" : "metric.add", work->name, "", after);
+	return checkpoint_report(txn, session, false, &work->fired, &told, why);
 }
 
 static enum status
@@ -71,9 +68,9 @@ run_change(struct call *call, bool set)
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule_change, &work, call->why);
 	for (size_t i = 0; status == OK && i < work.fired.count; i++)
-		json_array_append_new(fired, checkpoint_json(work.caller.session, &work.fired.items[i]));
+		json_array_append_new(fired, checkpoint_json(work.caller.session.id, &work.fired.items[i]));
 	if (status == OK)
-		json_object_set_new(call->result, "session", json_string(work.caller.session));
+		json_object_set_new(call->result, "session", json_string(work.caller.session.id));
 	json_object_set_new(call->result, "checkpoints", fired);
 	return status;
 }
@@ -102,14 +99,14 @@ rule_show(struct txn *txn, void *data, struct buf *why)
 		return metric_aggregate(txn, result, why);
 	status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
 	if (status == OK)
-		status = metric_load(txn, work->caller.session, &values, why);
+		status = metric_load(txn, work->caller.session.id, &values, why);
 	if (status != OK)
 		return status;
 	metrics = json_object();
 	for (size_t i = 0; i < values.count; i++)
 		json_object_set_new(metrics, values.items[i].name, json_number(values.items[i].life));
 	metric_values_release(&values);
-	json_object_set_new(result, "session", json_string(work->caller.session));
+	json_object_set_new(result, "session", json_string(work->caller.session.id));
 	json_object_set_new(result, "metrics", metrics);
 	return OK;
 }
@@ -130,22 +127,20 @@ rule_pressure(struct txn *txn, void *data, struct buf *why)
 	const char *profile = json_text(work->call->args, "profile", config_get(txn->config, "stile", "profile"));
 	struct metric_values values;
 	struct pressure pressure;
-	struct session session;
+	const struct session *session = &work->caller.session;
 	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
 
 	if (status == OK)
-		status = session_load(txn, work->caller.session, &session, why);
-	if (status == OK)
-		status = metric_load(txn, session.id, &values, why);
+		status = metric_load(txn, session->id, &values, why);
 	if (status != OK)
 		return status;
-	status = pressure_of(txn->config, profile, &values, session.budget, &pressure, why);
+	status = pressure_of(txn->config, profile, &values, session->budget, &pressure, why);
 	if (status == OK) {
-		metric_add(txn, session.id, "pressure_checks", 1);
-		json_object_set_new(work->call->result, "session", json_string(session.id));
+		metric_add(txn, session->id, "pressure_checks", 1);
+		json_object_set_new(work->call->result, "session", json_string(session->id));
 		json_object_update_new(work->call->result, pressure_json(&pressure));
 		json_object_set_new(work->call->result, "context_tokens", json_number(metric_now(&values, "context_tokens")));
-		json_object_set_new(work->call->result, "budget", json_integer(session.budget));
+		json_object_set_new(work->call->result, "budget", json_integer(session->budget));
 	}
 	metric_values_release(&values);
 	return status;

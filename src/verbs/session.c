@@ -139,7 +139,7 @@ rule_find(struct txn *txn, void *data, struct buf *why)
 	enum status status = caller_session(txn, arg(work->call, "session"), &caller, why);
 
 	if (status == OK)
-		status = session_load(txn, caller.session, &work->session, why);
+		work->session = caller.session;
 	return status;
 }
 

@@ -13,17 +13,15 @@ struct work {
 };
 
 static enum status
-add_session(struct txn *txn, const struct session *session, json_t *out, struct buf *why)
+add_session(struct txn *txn, const struct session *session, const struct metric_values *all, json_t *out, struct buf *why)
 {
-	struct metric_values values;
+	struct metric_values values = metric_values_of(all, session->id);
 	struct pressure pressure;
 	char text[40];
 	json_t *object;
-	enum status status = metric_load(txn, session->id, &values, why);
+	enum status status = pressure_of(txn->config, config_get(txn->config, "stile", "profile"), &values, session->budget,
+	                                 &pressure, why);
 
-	if (status != OK)
-		return status;
-	status = pressure_of(txn->config, config_get(txn->config, "stile", "profile"), &values, session->budget, &pressure, why);
 	if (status == OK) {
 		object = session_json(session, process_liveness(&session->process));
 		json_object_set_new(object, "level", json_string(pressure.level));
@@ -38,7 +36,6 @@ add_session(struct txn *txn, const struct session *session, json_t *out, struct 
 		}
 		json_array_append_new(out, object);
 	}
-	metric_values_release(&values);
 	return status;
 }
 
@@ -46,14 +43,18 @@ static enum status
 rule_status(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
+	struct metric_values values = {0};
 	int64_t phantom_ms;
 	enum status status = config_duration(txn->config, "stile", "phantom", &phantom_ms, why);
 
 	if (status == OK)
 		status = session_list(txn, work->all, &work->list, why);
+	if (status == OK)
+		status = metric_load_all(txn, work->all, &values, why);
 	for (size_t i = 0; status == OK && i < work->list.count; i++)
 		if (work->all || !session_is_phantom(&work->list.items[i], txn->now_ms, phantom_ms))
-			status = add_session(txn, &work->list.items[i], work->sessions, why);
+			status = add_session(txn, &work->list.items[i], &values, work->sessions, why);
+	metric_values_release(&values);
 	return status;
 }
 

@@ -34,7 +34,10 @@ enum status context_find(struct context *context, const char *folder, struct buf
 /* Opens the store and reads the configuration, if that isn't done yet.  STORE_DOWN, BAD_CONFIG with `why`. */
 enum status context_open(struct context *context, bool make, struct buf *why) MUST_CHECK;
 
-/* The settings alone, for when the store can't be opened.  BAD_CONFIG with `why`; the caller releases *config in any case. */
+/*
+ * The settings alone, for when the store can't be opened.  BAD_CONFIG with `why`: *config then holds what could be read.  The
+ * caller releases it in any case.
+ */
 enum status context_config(const struct context *context, struct config *config, struct buf *why) MUST_CHECK;
 void context_release(struct context *context, bool process_ends);
 

@@ -374,19 +374,15 @@ a_lock_in_a_folder_that_is_not_there_is_no_such(void **state)
 
 #define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TESTS(FILE_TEST(a_file_is_read_up_to_the_bound_and_not_past_it),
-      FILE_TEST(what_is_no_file_is_refused_and_not_waited_for),
+TESTS(FILE_TEST(a_file_is_read_up_to_the_bound_and_not_past_it), FILE_TEST(what_is_no_file_is_refused_and_not_waited_for),
       FILE_TEST(a_replaced_file_keeps_its_mode_and_a_new_one_has_the_given),
-      FILE_TEST(through_a_link_the_file_is_replaced_and_the_link_stays),
-      FILE_TEST(a_link_that_leads_nowhere_is_refused),
-      FILE_TEST(a_file_that_changed_since_it_was_seen_is_not_replaced),
-      FILE_TEST(a_read_only_file_is_left_alone_also_by_root),
+      FILE_TEST(through_a_link_the_file_is_replaced_and_the_link_stays), FILE_TEST(a_link_that_leads_nowhere_is_refused),
+      FILE_TEST(a_file_that_changed_since_it_was_seen_is_not_replaced), FILE_TEST(a_read_only_file_is_left_alone_also_by_root),
       FILE_TEST(a_file_in_folders_yet_to_be_made_may_be_written_if_the_last_one_there_can),
       FILE_TEST(an_append_goes_to_the_end_of_a_file_that_is_there),
       FILE_TEST(a_removed_folder_takes_along_what_is_in_it_and_not_what_a_link_leads_to),
       FILE_TEST(what_is_too_long_is_read_to_its_end_and_counted),
       FILE_TEST(file_systems_with_foreign_locks_are_known_by_their_type),
-      FILE_TEST(the_refusal_names_the_type_and_both_ways_out),
-      FILE_TEST(a_lock_is_held_until_close_and_by_one_process),
+      FILE_TEST(the_refusal_names_the_type_and_both_ways_out), FILE_TEST(a_lock_is_held_until_close_and_by_one_process),
       FILE_TEST(who_waited_for_a_removed_lock_file_takes_the_one_that_is_there),
       FILE_TEST(a_lock_in_a_folder_that_is_not_there_is_no_such))

@@ -11,19 +11,19 @@ static void
 a_remotes_address_is_one_name_however_it_is_written(void **state)
 {
 	static const char *const urls[][2] = {
-	    {"https://example.org/a/B.git", "example.org/a/B"},
-	    {"https://user:secret@Example.ORG:443/a/B.git/", "example.org/a/B"},
-	    {"ssh://git@example.org:22/a/B", "example.org/a/B"},
-	    {"git@example.org:a/B.git", "example.org/a/B"},
-	    {"example.org:/a/B", "example.org/a/B"},
-	    {"git://example.org:9418/a/B.git", "example.org/a/B"},
-	    {"http://example.org:8080/a/B", "example.org:8080/a/B"},
-	    {"ssh://example.org:2222/a@b/C.git", "example.org:2222/a@b/C"},
-	    {"ssh://git@[::1]:22/a", "[::1]/a"},
-	    {"/srv/git/a.git", "/srv/git/a"},
-	    {"file:///srv/git/a.git", "/srv/git/a"},
-	    {"../a.git", "../a"},
-	    {"./x:y", "./x:y"},
+		{"https://example.org/a/B.git", "example.org/a/B"},
+		{"https://user:secret@Example.ORG:443/a/B.git/", "example.org/a/B"},
+		{"ssh://git@example.org:22/a/B", "example.org/a/B"},
+		{"git@example.org:a/B.git", "example.org/a/B"},
+		{"example.org:/a/B", "example.org/a/B"},
+		{"git://example.org:9418/a/B.git", "example.org/a/B"},
+		{"http://example.org:8080/a/B", "example.org:8080/a/B"},
+		{"ssh://example.org:2222/a@b/C.git", "example.org:2222/a@b/C"},
+		{"ssh://git@[::1]:22/a", "[::1]/a"},
+		{"/srv/git/a.git", "/srv/git/a"},
+		{"file:///srv/git/a.git", "/srv/git/a"},
+		{"../a.git", "../a"},
+		{"./x:y", "./x:y"},
 	};
 	char name[64];
 
@@ -39,11 +39,11 @@ static void
 gits_configuration_is_read_as_git_reads_it(void **state)
 {
 	static const char text[] = "; a comment\n"
-	                           "[Core]\n\tBare = false # here too\n\tflag\n"
-	                           "[remote \"Origin\"]\nurl=wrong\n"
-	                           "[remote \"ori\\\"gin\"] url = inline\n"
-	                           "[remote \"origin\"]\n\turl = \"quoted # ; \" and plain \t \n\tother = a\\\n b\\tc\\\\d\r\n"
-	                           "[core]\n\tbare = true\n[section.sub]\nkey=x\n[broken\nkey = y\n[last]\nkey = z";
+							   "[Core]\n\tBare = false # here too\n\tflag\n"
+							   "[remote \"Origin\"]\nurl=wrong\n"
+							   "[remote \"ori\\\"gin\"] url = inline\n"
+							   "[remote \"origin\"]\n\turl = \"quoted # ; \" and plain \t \n\tother = a\\\n b\\tc\\\\d\r\n"
+							   "[core]\n\tbare = true\n[section.sub]\nkey=x\n[broken\nkey = y\n[last]\nkey = z";
 	char out[64] = "untouched";
 
 	assert_false(git_config_get(text, "remote", NULL, "url", out, sizeof out));

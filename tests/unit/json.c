@@ -75,6 +75,23 @@ what_is_not_json_is_refused_in_one_line(void **state)
 	}
 }
 
+static void
+a_nul_byte_is_no_part_of_json(void **state)
+{
+	json_t *document = NULL;
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	assert_int_equal(parse("[false\0]", 8, &document, &why), BAD_INPUT);
+	assert_string_equal(why.data, "not JSON: a NUL byte at byte 6");
+	assert_int_equal(parse("[12\0]", 5, &document, &why), BAD_INPUT);
+	assert_int_equal(parse("\0[]", 3, &document, &why), BAD_INPUT);
+	assert_int_equal(parse("[]\0", 3, &document, &why), BAD_INPUT);
+	assert_int_equal(parse("[\"\0\"]", 5, &document, &why), BAD_INPUT);
+	assert_null(document);
+	buf_release(&why);
+}
+
 /* [{},{},...]: of all texts that which needs most memory per byte. */
 static enum status
 parse_objects(size_t count, struct buf *why)
@@ -142,6 +159,6 @@ getters_give_the_default_for_anything_else(void **state)
 
 TESTS(cmocka_unit_test(a_half_of_a_character_is_read_as_a_replacement),
       cmocka_unit_test(a_number_beyond_64_bits_is_no_reason_to_refuse),
-      cmocka_unit_test(what_is_not_json_is_refused_in_one_line),
+      cmocka_unit_test(what_is_not_json_is_refused_in_one_line), cmocka_unit_test(a_nul_byte_is_no_part_of_json),
       cmocka_unit_test(a_document_over_its_budget_is_dropped_and_the_next_one_read),
       cmocka_unit_test(nesting_without_end_is_refused), cmocka_unit_test(getters_give_the_default_for_anything_else))

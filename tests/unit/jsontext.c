@@ -92,7 +92,8 @@ a_member_goes_in_as_its_neighbours_stand(void **state)
 	inserted("{\"a\": 1}", "", "b", "{\"c\":[1,2],\"d\":3}", "{\"a\": 1, \"b\": {\"c\": [1, 2], \"d\": 3}}");
 	inserted("{\"a\": 1,\"z\": 0}", "", "b", "2", "{\"a\": 1,\"z\": 0,\"b\": 2}");
 	inserted("{ \"a\": 1 }", "", "b", "2", "{ \"a\": 1, \"b\": 2 }");
-	inserted("{\r\n    \"a\": 1\r\n}\r\n", "", "b", "[{}]", "{\r\n    \"a\": 1,\r\n    \"b\": [\r\n        {}\r\n    ]\r\n}\r\n");
+	inserted("{\r\n    \"a\": 1\r\n}\r\n", "", "b", "[{}]",
+	         "{\r\n    \"a\": 1,\r\n    \"b\": [\r\n        {}\r\n    ]\r\n}\r\n");
 	inserted("\xef\xbb\xbf{\n\"a\": 1\n}", "", "b", "[2]", "\xef\xbb\xbf{\n\"a\": 1,\n\"b\": [\n2\n]\n}");
 	inserted("{\n  \"a\"\n  :\n  1\n  ,\n  \"b\": 2\n}", "", "c", "3", "{\n  \"a\"\n  :\n  1\n  ,\n  \"b\": 2,\n  \"c\": 3\n}");
 }
@@ -104,7 +105,8 @@ an_element_goes_in_as_its_neighbours_stand(void **state)
 	         "{\n  \"a\": [\n    1,\n    {\n      \"x\": 1\n    }\n  ]\n}");
 	inserted("[1, 2]", "", NULL, "3", "[1, 2, 3]");
 	inserted("{\n  \"a\": [1, 2]\n}", "a", NULL, "[3]", "{\n  \"a\": [1, 2, [3]]\n}");
-	inserted("{\n  \"a\": [{\n    \"b\": 1\n  }]\n}", "a", NULL, "{\"b\":2}", "{\n  \"a\": [{\n    \"b\": 1\n  }, {\"b\": 2}]\n}");
+	inserted("{\n  \"a\": [{\n    \"b\": 1\n  }]\n}", "a", NULL, "{\"b\":2}",
+	         "{\n  \"a\": [{\n    \"b\": 1\n  }, {\"b\": 2}]\n}");
 }
 
 static void
@@ -117,7 +119,8 @@ what_was_empty_is_empty_again(void **state)
 	inserted("{\r\n}", "", "a", "1", "{\r\n\r\n  \"a\": 1\r\n}");
 	inserted("{\"a\":[]}", "a", NULL, "1", "{\"a\":[1]}");
 	inserted("{\"a\":{ }}", "a", "b", "1", "{\"a\":{ \"b\":1}}");
-	inserted("{\n    \"a\": {},\n    \"b\": 1\n}", "a", "c", "[]", "{\n    \"a\": {\n        \"c\": []\n    },\n    \"b\": 1\n}");
+	inserted("{\n    \"a\": {},\n    \"b\": 1\n}", "a", "c", "[]",
+	         "{\n    \"a\": {\n        \"c\": []\n    },\n    \"b\": 1\n}");
 	inserted("{\n\t\"a\": [\n\t]\n}", "a", NULL, "1", "{\n\t\"a\": [\n\t\n\t\t1\n\t]\n}");
 }
 
@@ -170,10 +173,10 @@ static void
 what_is_not_json_is_bad_input_with_its_place(void **state)
 {
 	static const char *const texts[] = {
-	    "",         " ",        "{",       "}",         "{]",        "{\"a\"}",    "{\"a\":}", "{\"a\":1,}", "{a:1}",
-	    "[1,]",     "[1 2]",    "tru",     "truex",     "01",        "1.",         "-",        "1e",         "\"",
-	    "\"\\x\"",  "\"\\u12\"", "\"\n\"", "{} {}",     "// no\n{}", "{'a':1}",    "+1",       ".5",         "nul",
-	    "{\"a\":1", "[",        "[[]",     "{\"a\":1}}", "\xef\xbb", "\xff\xfe{\0", "1 /**/",  "{\"a\" 1}",  "\"\\",
+		"",         " ",         "{",      "}",          "{]",        "{\"a\"}",     "{\"a\":}", "{\"a\":1,}", "{a:1}",
+		"[1,]",     "[1 2]",     "tru",    "truex",      "01",        "1.",          "-",        "1e",         "\"",
+		"\"\\x\"",  "\"\\u12\"", "\"\n\"", "{} {}",      "// no\n{}", "{'a':1}",     "+1",       ".5",         "nul",
+		"{\"a\":1", "[",         "[[]",    "{\"a\":1}}", "\xef\xbb",  "\xff\xfe{\0", "1 /**/",   "{\"a\" 1}",  "\"\\",
 	};
 	struct json_piece root = {0};
 	struct buf why;
@@ -329,7 +332,8 @@ put_in_and_take_out(const char *text, size_t len, const struct json_piece *in, u
 	/* it begins where it began: all that came is inside of it */
 	grown = *in;
 	grown.to = in->to + (out.len - len);
-	for (bool more = jsontext_child(out.data, &grown, NULL, &child); more; more = jsontext_child(out.data, &grown, &child, &child)) {
+	for (bool more = jsontext_child(out.data, &grown, NULL, &child); more;
+	     more = jsontext_child(out.data, &grown, &child, &child)) {
 		after++;
 		last = child;
 	}
@@ -395,10 +399,8 @@ it_agrees_with_jansson_on_what_is_json(void **state)
 	}
 }
 
-TESTS(cmocka_unit_test(a_member_goes_in_as_its_neighbours_stand),
-      cmocka_unit_test(an_element_goes_in_as_its_neighbours_stand),
-      cmocka_unit_test(what_was_empty_is_empty_again),
-      cmocka_unit_test(a_child_is_taken_out_from_any_place),
+TESTS(cmocka_unit_test(a_member_goes_in_as_its_neighbours_stand), cmocka_unit_test(an_element_goes_in_as_its_neighbours_stand),
+      cmocka_unit_test(what_was_empty_is_empty_again), cmocka_unit_test(a_child_is_taken_out_from_any_place),
       cmocka_unit_test(a_value_is_replaced_and_nothing_else),
       cmocka_unit_test(keys_are_read_with_their_escapes_and_the_last_of_two_counts),
       cmocka_unit_test(what_is_not_json_is_bad_input_with_its_place),

@@ -403,8 +403,8 @@ stile_store_names_a_folder_or_a_database_and_perhaps_a_project(void **state)
 static void
 an_address_that_cannot_be_used_is_bad_configuration(void **state)
 {
-	static const char *const addresses[] = {"postgresql://host/db", "relative/path", "~/x", "/x?projekt=a", "/x?project=",
-	                                        "/x?project=a\nb"};
+	static const char *const addresses[] = {"postgresql://host/db", "relative/path", "~/x",
+	                                        "/x?projekt=a",         "/x?project=",   "/x?project=a\nb"};
 	struct scene *scene = *state;
 	char longest[PATH_SIZE + 10];
 
@@ -441,18 +441,15 @@ paths_are_joined_with_one_slash_or_not_at_all(void **state)
 
 #define PATHS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TESTS(PATHS_TEST(the_main_worktree_is_found_from_any_folder_in_it),
-      PATHS_TEST(a_linked_worktree_shares_the_common_folder),
-      PATHS_TEST(a_submodule_is_a_codebase_of_its_own),
-      PATHS_TEST(links_on_the_way_lead_to_the_same_place),
+TESTS(PATHS_TEST(the_main_worktree_is_found_from_any_folder_in_it), PATHS_TEST(a_linked_worktree_shares_the_common_folder),
+      PATHS_TEST(a_submodule_is_a_codebase_of_its_own), PATHS_TEST(links_on_the_way_lead_to_the_same_place),
       PATHS_TEST(without_git_it_is_the_nearest_folder_with_a_store_else_the_folder_itself),
       PATHS_TEST(a_git_folder_without_a_head_is_passed_over_as_git_does),
       PATHS_TEST(a_git_file_that_leads_nowhere_is_bad_input),
       PATHS_TEST(a_branch_is_named_before_its_first_commit_and_unknown_where_refs_are_no_files),
       PATHS_TEST(every_worktree_that_is_there_is_told_from_every_one),
       PATHS_TEST(a_worktree_that_is_gone_or_is_anothers_now_is_left_out),
-      PATHS_TEST(a_bare_repository_has_only_linked_worktrees),
-      PATHS_TEST(the_main_worktree_is_where_the_configuration_says),
+      PATHS_TEST(a_bare_repository_has_only_linked_worktrees), PATHS_TEST(the_main_worktree_is_where_the_configuration_says),
       PATHS_TEST(without_git_the_root_is_the_only_worktree),
       PATHS_TEST(by_default_the_store_is_beside_gits_files_and_worktrees_share_it),
       PATHS_TEST(stile_store_names_a_folder_or_a_database_and_perhaps_a_project),

@@ -59,7 +59,7 @@ print_order(const struct replay *replay, const struct order *order)
 
 	for (size_t i = 1; i < order->count; i++)
 		changes += order->items[i].stream != order->items[i - 1].stream;
-	printf("%zu sessions on one repository: %zu events through the hook program, up to %u at once (seed %llu).\n"
+	printf("%zu sessions on one repository: %zu events through the hook, up to %u at once (seed %llu).\n"
 	       "Interleaved: %.1f %% of the events came right after one of another session.\n\n",
 	       replay->count, order->count, replay->setting.at_once, (unsigned long long)replay->setting.seed,
 	       order->count < 2 ? 0 : 100.0 * (double)changes / (double)(order->count - 1));

@@ -14,24 +14,24 @@
 #define STALLED_MS 30000 /* no event takes so long */
 
 struct setting {
-	char program[PATH_SIZE];         /* stile */
-	char repository[PATH_SIZE];      /* where it has been initialised */
-	char transcripts[PATH_SIZE];     /* a folder for the conversations' transcripts */
-	unsigned at_once;                /* events that may be on their way */
+	char program[PATH_SIZE];     /* stile */
+	char repository[PATH_SIZE];  /* where it has been initialised */
+	char transcripts[PATH_SIZE]; /* a folder for the conversations' transcripts */
+	unsigned at_once;            /* events that may be on their way */
 	uint64_t seed;
 };
 
 /* One session's recording: its lines in order, and what is to come of it. */
 struct stream {
-	const char *name;                /* "1" */
+	const char *name; /* "1" */
 	json_t *expected;
-	json_t **lines;                  /* {"event" or "statusline":..., "transcript":[...], ...} */
+	json_t **lines; /* {"event" or "statusline":..., "transcript":[...], ...} */
 	size_t count;
 };
 
 struct replay {
 	struct setting setting;
-	json_t *expected;                /* owns what streams and lines borrow */
+	json_t *expected; /* owns what streams and lines borrow */
 	struct stream streams[STREAMS_MAX];
 	size_t count;
 };
@@ -45,7 +45,7 @@ struct happening {
 struct order {
 	struct happening *items;
 	size_t count;
-	size_t failed;                   /* hooks that did not end with 0 */
+	size_t failed; /* hooks that did not end with 0 */
 };
 
 /* Reads expected.json and the recordings it names in `fixtures`.  Statuses as file_read and json_parse. */
@@ -58,7 +58,7 @@ const json_t *line_payload(const json_t *line, bool *status_line);
 /* An agent's process: it plays one stream, a line whenever it is told to, and stays until it is let go. */
 struct agent {
 	pid_t pid;
-	int fd;        /* a byte to it: the next line; a byte from it: the status its hook ended with */
+	int fd; /* a byte to it: the next line; a byte from it: the status its hook ended with */
 };
 
 enum status agent_start(const struct replay *replay, size_t stream, struct agent *out, struct buf *why) MUST_CHECK;

@@ -149,12 +149,13 @@ compare(const struct stream *stream, const struct said *said, size_t *wrong)
 
 	json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
 		compare_number(stream, name, json_real_of(json_object_get(said->metrics, "metrics"), name, 0), json_number_value(value),
-		               wrong);
+	                   wrong);
 	compare_number(stream, "generation", json_real_of(said->session, "generation", -1),
 	               json_real_of(stream->expected, "generation", 0), wrong);
 	compare_number(stream, "budget", json_real_of(said->session, "budget", -1), json_real_of(stream->expected, "budget", 0),
 	               wrong);
-	compare_number(stream, "score", json_real_of(said->session, "score", -1), json_real_of(stream->expected, "score", 0), wrong);
+	compare_number(stream, "score", json_real_of(said->session, "score", -1), json_real_of(stream->expected, "score", 0),
+	               wrong);
 	/* stile counts the events after a start */
 	compare_number(stream, "events", json_real_of(said->session, "events", -1),
 	               (double)(json_whole(stream->expected, "events", 0) - starts_in(stream)), wrong);

@@ -22,7 +22,7 @@ struct truth {
 
 struct shared_file {
 	int64_t messages, tools, errors;
-	int64_t tokens;        /* the sessions' contexts, added up */
+	int64_t tokens; /* the sessions' contexts, added up */
 	bool fired[PERCENTS];
 	size_t events;
 	size_t right_level;    /* events at which it says the level that the session has */
