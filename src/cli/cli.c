@@ -101,6 +101,25 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	return exit_status;
 }
 
+static int
+no_verb(int count, char **words)
+{
+	const struct verb nothing = {.name = "stile"};
+	bool two = count > 1 && words[1][0] != '-';
+	json_t *result = json_object();
+	struct buf why;
+	int exit_status;
+
+	buf_init(&why, WHY_MAX);
+	exit_status = answer(&nothing,
+	                     why_not(&why, USAGE, "no verb \"%.100s%s%.100s\"; `stile help` lists them", words[0], two ? " " : "",
+	                             two ? words[1] : ""),
+	                     result, &why, cli_wants_json(count, words));
+	json_decref(result);
+	buf_release(&why);
+	return exit_status;
+}
+
 int
 cli_run(struct context *context, int count, char **words)
 {
@@ -118,11 +137,8 @@ cli_run(struct context *context, int count, char **words)
 		return 0;
 	}
 	verb = find(count, words, &used);
-	if (verb == NULL) {
-		fprintf(stderr, "stile: no verb \"%.100s%s%.100s\"; `stile help` lists them\n", words[0], count > 1 ? " " : "",
-		        count > 1 ? words[1] : "");
-		return 64;
-	}
+	if (verb == NULL)
+		return no_verb(count, words);
 	for (int i = used; i < count && strcmp(words[i], "--") != 0; i++)
 		if (str_equal(words[i], "--help"))
 			return cli_help(used, words);

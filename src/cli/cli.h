@@ -7,7 +7,10 @@
 /* Runs `stile <words...>`; the exit status.  `context` has its opener and program set. */
 int cli_run(struct context *context, int count, char **words);
 
-/* Reads the words after the verb's name into `args` (an empty object).  *json: --json was there.  USAGE, BAD_INPUT. */
+/* Whether --json is among the words. */
+bool cli_wants_json(int count, char **words);
+
+/* Reads the words after the verb's name into `args` (an empty object).  *json: --json was there, told in any case.  USAGE, BAD_INPUT. */
 enum status cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why) MUST_CHECK;
 
 /* The document as text for people. */

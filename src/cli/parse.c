@@ -108,8 +108,17 @@ parse_option(const struct verb *verb, int count, char **words, json_t *args, int
 	return set(param, words[1], args, why);
 }
 
-enum status
-cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why)
+bool
+cli_wants_json(int count, char **words)
+{
+	for (int i = 0; i < count && strcmp(words[i], "--") != 0; i++)
+		if (str_equal(words[i], "--json"))
+			return true;
+	return false;
+}
+
+static enum status
+parse_words(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why)
 {
 	bool options = true;
 	int used;
@@ -140,4 +149,15 @@ cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *
 			return status;
 	}
 	return OK;
+}
+
+enum status
+cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why)
+{
+	enum status status = parse_words(verb, count, words, args, json, why);
+
+	/* it stopped at what is wrong; how to say so may stand after it */
+	if (status != OK)
+		*json = cli_wants_json(count, words);
+	return status;
 }

@@ -151,8 +151,16 @@ print_fields(const json_t *object, const char *path, struct buf *out)
 			print_fields(value, name, out);
 			continue;
 		}
-		if (json_is_array(value) && json_array_size(value) == 0)
+		if (json_is_array(value)) {
+			if (json_array_size(value) > 0)
+				print_table(NULL, key, value, out);
 			continue;
+		}
+		if (json_is_object(json_array_get(value, 0))) {
+			buf_printf(out, "%s\n", name);
+			print_table(NULL, key, value, out);
+			continue;
+		}
 		cell(key, value, text);
 		buf_printf(out, "%-18s %s\n", name, text);
 	}

@@ -102,6 +102,19 @@ check_args(const struct verb *verb, const json_t *args, struct buf *why)
 	return OK;
 }
 
+/* A list that was begun and came to nothing must not read as "there are none". */
+static void
+drop_empty_lists(json_t *result)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(result, next, key, value)
+		if (json_is_array(value) && json_array_size(value) == 0)
+			json_object_del(result, key);
+}
+
 enum status
 verb_run(const struct verb *verb, struct call *call)
 {
@@ -109,6 +122,8 @@ verb_run(const struct verb *verb, struct call *call)
 
 	if (status == OK)
 		status = verb->run(call);
+	if (status != OK)
+		drop_empty_lists(call->result);
 	if (status != OK && call->why->len == 0)
 		status = why_not(call->why, status, "%s: %s", verb->name, status_row(status)->sentence);
 	return status;

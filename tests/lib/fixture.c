@@ -31,16 +31,20 @@ read_all(FILE *file, size_t *len)
 static FILE *
 open_in(const char *folder, const char *name)
 {
-	char path[4096];
+	char *path;
+	FILE *file;
 
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	return fopen(path, "rb");
+	if (asprintf(&path, "%s/fixtures/%s", folder, name) < 0)
+		give_up(name);
+	file = fopen(path, "rb");
+	free(path);
+	return file;
 }
 
 char *
 fixture_read(const char *name, size_t *len)
 {
-	FILE *file = open_in("tests/fixtures", name);
+	FILE *file = open_in("tests", name);
 
 	if (file == NULL)
 		give_up(name);
@@ -51,10 +55,7 @@ char *
 fixture_read_shared(const char *name, size_t *len)
 {
 	const char *shared = getenv("STILE_SHARED");
-	char folder[4096];
-	FILE *file;
+	FILE *file = open_in(shared == NULL ? "../shared" : shared, name);
 
-	snprintf(folder, sizeof folder, "%s/fixtures", shared == NULL ? "../shared" : shared);
-	file = open_in(folder, name);
 	return file == NULL ? NULL : read_all(file, len);
 }
