@@ -84,10 +84,8 @@ stile_call(struct stile *stile, const char *verb, const char *parameters, const 
 	buf_init(&why, WHY_MAX);
 	buf_clear(&stile->result);
 	status = run(stile, verb, parameters, document, &why);
-	if (status != OK) {
-		json_object_set_new(document, "error", json_string(status_row(status)->word));
-		json_object_set_new(document, "hint", json_string(why.data));
-	}
+	if (status != OK)
+		verb_refusal(document, status, &why);
 	if (result != NULL) {
 		json_write(&stile->result, document);
 		*result = stile->result.data;

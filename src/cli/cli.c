@@ -41,14 +41,6 @@ say(int fd, const struct buf *text)
 	return OK;
 }
 
-/* A no or a failure, as an object beside what the verb filled in. */
-static void
-refusal(json_t *result, enum status status, const char *why)
-{
-	json_object_set_new(result, "error", json_string(status_row(status)->word));
-	json_object_set_new(result, "hint", json_string(why));
-}
-
 static int
 answer(const struct verb *verb, enum status status, json_t *result, const struct buf *why, bool json)
 {
@@ -57,7 +49,7 @@ answer(const struct verb *verb, enum status status, json_t *result, const struct
 	buf_init(&out, OUTPUT_MAX);
 	if (json) {
 		if (status != OK)
-			refusal(result, status, why->data);
+			verb_refusal(result, status, why);
 		json_write(&out, result);
 		buf_text(&out, "\n");
 	} else {

@@ -2,12 +2,20 @@
 
 #include "os/fault.h"
 
+#include <errno.h>
+
 #define ROWS_TEXT_MAX ((size_t)64 << 20)
 
 static struct sqlite *
 store_of(struct db *db)
 {
 	return (struct sqlite *)db;
+}
+
+static enum status
+disk_full(struct sqlite *store, struct buf *why)
+{
+	return why_not(why, STORE_DOWN, "%s: the disk is full; make room", store->file);
 }
 
 enum status
@@ -18,7 +26,13 @@ sqlite_why(struct sqlite *store, int code, struct buf *why)
 	case SQLITE_LOCKED:
 		return why_not(why, BUSY, "%s: another program holds the database; try again", store->file);
 	case SQLITE_FULL:
-		return why_not(why, STORE_DOWN, "%s: the disk is full; make room", store->file);
+		return disk_full(store, why);
+	case SQLITE_IOERR:
+		/* a full disk by another way: the index of the log, or a quota */
+		if (sqlite3_system_errno(store->handle) == ENOSPC || sqlite3_system_errno(store->handle) == EDQUOT)
+			return disk_full(store, why);
+		return why_not(why, STORE_DOWN, "%s: %s; look for the disk's trouble in the system's log", store->file,
+		               sqlite3_errmsg(store->handle));
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
 		return why_not(why, STORE_DOWN, "%s: can be read but not written; check its owner, mode and mount, or a sandbox's "

@@ -15,6 +15,23 @@
 #define HOLDER_AT 16 /* past the locked bytes, so that a reader of the file sees plain text after them */
 #define HOLDER_LEN 24
 
+static const char *
+what_to_do(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "; run `stile init` in the codebase";
+	case EISDIR:
+		return "; move it away and run `stile init`";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "; check its owner, mode and mount, or a sandbox's write list";
+	default:
+		return "";
+	}
+}
+
 enum status
 gate_open(struct gate *gate, const char *folder, bool make, struct buf *why)
 {
@@ -26,7 +43,7 @@ gate_open(struct gate *gate, const char *folder, bool make, struct buf *why)
 		return why_not(why, STORE_DOWN, "%s: the path is too long", folder);
 	gate->fd = open(gate->path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
 	if (gate->fd < 0)
-		return why_not(why, STORE_DOWN, "%s: %s", gate->path, strerror(errno));
+		return why_not(why, STORE_DOWN, "%s: %s%s", gate->path, strerror(errno), what_to_do(errno));
 	return OK;
 }
 

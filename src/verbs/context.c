@@ -36,11 +36,22 @@ add_file(struct config *config, const char *path, struct buf *why)
 	return status;
 }
 
+/* Who misspelt `fail = closed` must not be left open in silence: past the built-in ones, the first `known`, [stile] has none. */
+static enum status
+check_names(const struct config *config, size_t known, struct buf *why)
+{
+	for (size_t i = known; i < config->count; i++)
+		if (str_equal(config->items[i].section, "stile"))
+			return why_not(why, BAD_CONFIG, "config: [stile] %s: there is no such setting", config->items[i].key);
+	return OK;
+}
+
 /* The settings that every rule counts on, looked at once so that no rule finds a bad one halfway. */
 static enum status
 check(const struct config *config, struct buf *why)
 {
-	const char *fail = config_get(config, "stile", "fail");
+	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
+	char section[LABEL_MAX + 20];
 	int64_t number;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
 
@@ -54,6 +65,9 @@ check(const struct config *config, struct buf *why)
 		status = config_duration(config, "stile", "error_window", &number, why);
 	if (status == OK && strcmp(fail, "open") != 0 && strcmp(fail, "closed") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
+	snprintf(section, sizeof section, "profile %.100s", profile);
+	if (status == OK && !config_has(config, section))
+		status = why_not(why, BAD_CONFIG, "config: [stile] profile = %s: there is no [%s]", profile, section);
 	return status;
 }
 
@@ -65,6 +79,7 @@ context_config(const struct context *context, struct config *config, struct buf 
 	int len = xdg != NULL && *xdg == '/' ? snprintf(path, sizeof path, "%s/stile/config", xdg)
 	                                     : snprintf(path, sizeof path, "%s/.config/stile/config", home == NULL ? "" : home);
 	enum status status = config_defaults(config), second = OK;
+	size_t known = config->count;
 
 	if (status == OK && len > 0 && (size_t)len < sizeof path)
 		status = add_file(config, path, why);
@@ -73,6 +88,8 @@ context_config(const struct context *context, struct config *config, struct buf 
 		second = add_file(config, path, status == OK ? why : NULL);
 	if (status == OK)
 		status = second;
+	if (status == OK)
+		status = check_names(config, known, why);
 	return status == OK ? check(config, why) : status;
 }
 

@@ -10,6 +10,7 @@ struct work {
 	struct session session;
 	struct session_list list;
 	struct binding binding;
+	struct caller caller;
 	bool flag;
 };
 
@@ -156,6 +157,13 @@ run_show(struct call *call)
 	return status;
 }
 
+/* Whose hand it is: not the one that is named, who may know nothing of it.  Its own answer, so that binding stays at three. */
+static enum status
+rule_who(struct txn *txn, void *data, struct buf *why)
+{
+	return caller_find(txn, NULL, &((struct work *)data)->caller, why);
+}
+
 static enum status
 rule_bind(struct txn *txn, void *data, struct buf *why)
 {
@@ -167,6 +175,8 @@ rule_bind(struct txn *txn, void *data, struct buf *why)
 	                          .rebind = json_truth(call->args, "rebind"),
 	                          .distinct = json_truth(call->args, "distinct")};
 
+	if (work->caller.actor[0] != '\0')
+		txn->actor = work->caller.actor;
 	return binding_set(txn, &ask, &work->binding, why);
 }
 
@@ -182,6 +192,9 @@ run_bind(struct call *call)
 		status = str_check_id("the value", arg(call, "value"), ID_MAX, call->why);
 	if (status == OK)
 		status = context_open(call->context, false, call->why);
+	/* one that can't be told apart is the user's */
+	if (status == OK && engine_read(&call->context->engine, rule_who, &work, NULL) != OK)
+		work.caller.actor[0] = '\0';
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule_bind, &work, call->why);
 	if (status != OK && status != CONFLICT)

@@ -88,6 +88,9 @@ const struct param *param_find(const struct verb *verb, const char *key);
 const struct verb *verb_find(const char *name);
 const struct verb *verb_nth(size_t n);
 
+/* Adds what a no or a failure says of itself: {"error":...,"hint":...}. */
+void verb_refusal(json_t *result, enum status status, const struct buf *why);
+
 /* Checks `args` (unknown, missing, wrong type: USAGE or BAD_INPUT with `why`) and runs it. */
 enum status verb_run(const struct verb *verb, struct call *call) MUST_CHECK;
 

@@ -1,0 +1,172 @@
+"""R50: a disk that is really full: a small one of our own, in memory, filled to its last block.
+
+It is mounted in a mount namespace of its own, so nobody else sees it and it is gone with the process that asks for it.  Where
+the machine lets us have none these tests fail: what was not tried was not shown.
+"""
+import json
+import os
+import subprocess
+import sys
+
+import faulty
+import stile_test
+
+# Mounts the disk at argv[1], says so, and does what it is told, one line of JSON a command: as the agent, but in there.
+INSIDE = r"""
+import os, subprocess, sys
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k,mode=0755", "tmpfs", sys.argv[1]], check=True)
+print("mounted", flush=True)
+"""
+
+
+class Disk:
+    """The disk, mounted at `path` for whoever runs through it."""
+
+    def __init__(self, repo, path):
+        self.repo, self.path = repo, path
+        os.mkdir(path)
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--", sys.executable, "-c", INSIDE + stile_test.AGENT, path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=repo.env)
+        if self.process.stdout.readline() != b"mounted\n":
+            why = self.process.stderr.read().decode()
+            self.end()
+            raise AssertionError("this machine lets us mount no disk of our own (unshare, mount; as root): " + why)
+
+    def any(self, *argv, input=None):
+        ask = dict(argv=argv, env=self.repo.env, cwd=self.repo.path, input=stile_test.as_bytes(input).decode("latin-1"))
+        self.process.stdin.write(json.dumps(ask).encode() + b"\n")
+        self.process.stdin.flush()
+        status, stdout, stderr = json.loads(self.process.stdout.readline())
+        return stile_test.result(status, stdout.encode("latin-1"), stderr.encode("latin-1"))
+
+    def stile(self, *words, input=None):
+        return self.any(self.repo.stile, *map(str, words), input=input)
+
+    def look(self, name):
+        """The path from outside of what has `name` on the disk."""
+        return "/proc/%d/root%s/%s" % (self.process.pid, self.path, name)
+
+    def fill(self):
+        """To the last byte."""
+        with open(self.look("ballast"), "ab", buffering=0) as file:
+            for size in (4096, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError:
+                    pass
+
+    def make_room(self):
+        os.unlink(self.look("ballast"))
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+class Full(faulty.Case):
+    def setUp(self):
+        super().setUp()
+        self.disk = Disk(self.repo, os.path.join(self.repo.folder, "disk"))
+        self.addCleanup(self.disk.end)
+        self.repo.env["STILE_STORE"] = os.path.join(self.disk.path, "stile.db")
+
+    def file(self, name="stile.db"):
+        return self.disk.look(name)
+
+    def make(self):
+        done = self.disk.stile("init", "--client", "none")
+        self.assertEqual(done.status, 0, done.stderr)
+        self.repo.rows = self.rows
+        self.home = json.loads(self.run_inside("session", "start", "--client", "script", "--client-session", "home", "--json").stdout)["session"]
+
+    def rows(self, sql, *values):
+        """As Repo.rows; where the disk is full not even a reader can open it, so a copy is read."""
+        program = (
+            "import json, os, shutil, sqlite3, sys, tempfile\n"
+            "folder = tempfile.mkdtemp()\n"
+            "for end in ('', '-wal'):\n"
+            "    if os.path.exists(sys.argv[1] + end): shutil.copy(sys.argv[1] + end, folder + '/copy' + end)\n"
+            "db = sqlite3.connect(folder + '/copy')\n"
+            "print(json.dumps(db.execute(sys.argv[2], json.loads(sys.argv[3])).fetchall()))\n"
+            "db.close(); shutil.rmtree(folder)\n")
+        done = self.disk.any(sys.executable, "-c", program, self.repo.env["STILE_STORE"], sql, json.dumps(values))
+        self.assertEqual(done.status, 0, done.stderr)
+        return [tuple(row) for row in json.loads(done.stdout)]
+
+    def run_inside(self, *words, input=None):
+        return self.disk.stile(*words, input=input)
+
+    def do(self, op):
+        return self.run_inside(*op.words, input=op.input)
+
+    def is_refused(self, op):
+        done = self.do(op)
+        if op.kind == "hook":
+            self.assertEqual((done.status, done.stderr), (0, ""))
+            line = json.loads(done.stdout)["systemMessage"]
+        else:
+            self.assertEqual(done.status, 69, done)
+            line = self.one_line(done)
+        self.assertIn("the disk is full; make room", line)
+
+    def until_full(self):
+        """Works on the full disk as long as that still has room in blocks it already had -> what was acknowledged."""
+        acknowledged = []
+        for _ in range(200):
+            for op in self.ops(4):
+                done = self.do(op)
+                if not op.is_acknowledged(done):
+                    return acknowledged
+                acknowledged.append(op)
+        raise AssertionError("it never gets full")
+
+    def test_it_is_said_nothing_is_half_and_with_room_it_goes_on(self):
+        self.make()
+        acknowledged = self.ops(8)
+        for op in acknowledged:
+            self.assertTrue(op.is_acknowledged(self.do(op)), op)
+        self.disk.fill()
+        acknowledged += self.until_full()
+        before = self.everything()
+        refused = self.ops(4)
+        for op in refused:
+            self.is_refused(op)
+        self.assertEqual(self.everything(), before)
+        self.store_is_sound()
+        self.nothing_is_lost(acknowledged)
+        self.disk.make_room()
+        for op in refused:
+            self.assertTrue(op.is_acknowledged(self.do(op)), op)
+        self.nothing_is_lost(acknowledged + refused)
+        self.store_is_sound()
+
+    def test_it_fills_up_by_the_store_itself_and_no_checkpoint_takes_anything_along(self):
+        """With a few blocks left: the log grows into them, and what is copied back must not."""
+        self.make()
+        with open(self.disk.look("ballast"), "wb", buffering=0) as file:
+            free = os.statvfs(self.disk.look("")).f_bavail * os.statvfs(self.disk.look("")).f_frsize
+            file.write(b"x" * (free - faulty.share(12, 40) * 4096))
+        acknowledged = self.until_full()
+        self.nothing_is_lost(acknowledged)
+        self.store_is_sound()
+        self.disk.make_room()
+        op = self.op("start")
+        self.assertTrue(op.is_acknowledged(self.do(op)))
+        self.nothing_is_lost(acknowledged + [op])
+        self.store_is_sound()
+
+    def test_no_store_can_be_made_on_it_and_none_is_left_in_part(self):
+        self.disk.fill()
+        done = self.run_inside("init", "--client", "none")
+        self.assertIn(done.status, (69, 74), done)
+        self.assertIn("disk is full" if done.status == 69 else "No space", self.one_line(done))
+        self.disk.make_room()
+        self.make()
+        op = self.op("start")
+        self.assertTrue(op.is_acknowledged(self.do(op)))
+        self.store_is_sound()
+
+

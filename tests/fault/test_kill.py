@@ -1,0 +1,133 @@
+"""R18: `kill -9` at the places where it could hurt most loses nothing that was acknowledged and leaves nothing half.
+
+Each round kills one process at a named point while others write.  What each of these anomalies would look like here:
+
+- gate-taken, rows-written: the dead one's rows show, or part of them; the gate stays shut, so that the next one is "busy"
+- committed: the rows are gone although they were on disk before anybody could have been answered
+- checkpoint: pages that were copied back in part take rows along that others had been answered for
+
+Time limit: 300 s
+"""
+import collections
+import time
+
+import faulty
+import stile_test
+
+KILLED = -9
+AT_ONCE = 5  # seconds; the gate's own limit is 10, the rest is for a loaded machine
+
+
+@stile_test.needs_faults
+class Kill(faulty.Case):
+    rounds = faulty.share(8, 50)
+
+    def setUp(self):
+        super().setUp()
+        self.acknowledged = []
+
+    def among_writers(self, victim, point):
+        """Runs `victim` to its death at `point` while three others write."""
+        others = self.ops(3)
+        running = [(victim, victim.begin(env={"STILE_FAULT": point}))] + [(op, op.begin()) for op in others]
+        for op, process in running:
+            done = stile_test.ends(process)
+            if op is victim:
+                self.assertEqual((done.status, done.stdout), (KILLED, ""), "%s at %s" % (op, point))
+            else:
+                self.assertTrue(op.is_acknowledged(done), (op, done))
+                self.acknowledged.append(op)
+
+    def dies(self, point, rows_stay):
+        for number in range(self.rounds):
+            victim = self.op(faulty.KINDS[number % len(faulty.KINDS)])
+            self.among_writers(victim, point)
+            began = time.monotonic()
+            self.acknowledged.append(self.next_gets_in())
+            self.assertLess(time.monotonic() - began, AT_ONCE)
+            self.assertEqual(victim.is_done(self.found()), rows_stay, victim)
+            self.nothing_is_lost(self.acknowledged)
+            self.store_is_sound()
+
+    def test_between_the_lock_and_the_first_row_nothing_was_done(self):
+        self.dies("gate-taken", False)
+
+    def test_holding_the_gate_with_its_rows_written_nothing_was_done(self):
+        self.dies("rows-written", False)
+
+    def test_after_commit_and_before_the_answer_it_was_done(self):
+        self.dies("committed", True)
+
+    def test_inside_a_checkpoint_nothing_is_lost(self):
+        """Every second process would die in a checkpoint at a write of its own; which one comes to make it is chance."""
+        died, tried = collections.Counter(), 0
+        while sum(died.values()) < self.rounds:
+            self.assertLess(tried, 40 * self.rounds, "nobody comes to a checkpoint: %s" % died)
+            running = []
+            for number, op in enumerate(self.ops(6)):
+                at = 1 + (tried + number) * 5 % 14 if number % 2 == 0 else None
+                running.append((op, at, op.begin(env={"STILE_FAULT": "checkpoint:%d" % at} if at else None)))
+            tried += len(running)
+            for op, at, process in running:
+                done = stile_test.ends(process)
+                if done.status == KILLED and at:
+                    died[at] += 1
+                else:
+                    self.assertTrue(op.is_acknowledged(done), (op, done))
+                # whoever came to a checkpoint had committed: its rows stay, too
+                self.acknowledged.append(op)
+            self.nothing_is_lost(self.acknowledged)
+            self.store_is_sound()
+        self.assertGreater(len(died), 2, "at different writes")
+        self.next_gets_in()
+
+    def test_the_next_after_one_dead_in_a_checkpoint_makes_it_anew(self):
+        for at in range(1, 1 + faulty.share(4, 40)):
+            self.fill_log()
+            op = self.op("bind")
+            done = op.run(env={"STILE_FAULT": "checkpoint:%d" % at})
+            if done.status != KILLED:
+                self.assertGreater(at, 3, "a checkpoint is more than three writes")
+                break
+            found = self.found()
+            self.assertTrue(op.is_done(found))
+            self.store_is_sound()
+            self.next_gets_in()
+            self.assertLessEqual(found, self.found())
+            self.store_is_sound()
+
+
+@stile_test.needs_faults
+class Bindings(faulty.Case):
+    """R18: a binding that was acknowledged is read back by a new process, whoever died meanwhile."""
+
+    def bound(self):
+        rows = self.repo.json("session", "bindings", self.home)["bindings"]
+        return [(row["generation"], row["value"]) for row in rows if row["slot"] == "memory"]
+
+    def bind(self, *words, **options):
+        return self.repo.run("session", "bind", self.home, "memory", *words, **options)
+
+    def test_it_survives_those_who_die_while_binding_another(self):
+        self.assertEqual(self.bind("m1").status, 0)
+        for point in ("gate-taken", "rows-written"):
+            self.assertEqual(self.bind("m2", "--rebind", env={"STILE_FAULT": point}).status, KILLED)
+            self.assertEqual(self.bound(), [(1, "m1")])
+        self.assertEqual(self.bind("m1").status, 0, "binding it again is no conflict")
+        self.store_is_sound()
+
+    def test_one_whose_answer_was_lost_is_there_and_can_be_asked_for_again(self):
+        self.assertEqual(self.bind("m1", env={"STILE_FAULT": "committed"}).status, KILLED)
+        self.assertEqual(self.bound(), [(1, "m1")])
+        self.assertEqual(self.bind("m1").status, 0)
+        done = self.bind("m2")
+        self.assertEqual(done.status, 1)
+        self.assertIn("m1", done.stderr)
+        self.assertEqual(self.bound(), [(1, "m1")])
+
+    def test_it_survives_its_agent_and_every_process_of_the_group(self):
+        agent = self.repo.agent()
+        self.assertEqual(agent.run("session", "bind", self.home, "memory", "m1").status, 0)
+        agent.kill()
+        self.assertEqual(self.bound(), [(1, "m1")])
+        self.store_is_sound()
