@@ -27,7 +27,7 @@ struct window {
 static void
 start(struct program *program, int slot)
 {
-	feed_next(program, slot);
+	feed_next(&program->feed, slot);
 	slots[slot].began = now_ns();
 	slots[slot].pid = program_start(program, slot);
 }

@@ -47,7 +47,8 @@ writer_open(const void *arg, int number)
 		fprintf(stderr, "resident: %s\n", why);
 		return NULL;
 	}
-	snprintf(writer->parameters, sizeof writer->parameters, "{\"name\":\"validations_run\",\"amount\":1,\"session\":\"%s\"}", session);
+	snprintf(writer->parameters, sizeof writer->parameters, "{\"name\":\"validations_run\",\"amount\":1,\"session\":\"%s\"}",
+	         session);
 	return writer;
 }
 

@@ -14,7 +14,7 @@ run_one(struct program *program)
 	pid_t pid;
 	int status;
 
-	feed_next(program, 0);
+	feed_next(&program->feed, 0);
 	began = now_ns();
 	pid = program_start(program, 0);
 	if (waitpid(pid, &status, 0) != pid)

@@ -1,7 +1,7 @@
 /*
  * The least that a one-shot process of ours can be: what a PreToolUse does in the store, without reading payload or transcript.
- * `writer make FOLDER` makes the store of the codebase at FOLDER; `writer event FOLDER EVENTS SLOT` is one event of the
- * conversation bench-SLOT, whose transcript EVENTS/transcript.SLOT is said to have grown by one response.
+ * `writer FOLDER EVENTS SLOT` is one event of the conversation bench-SLOT in the codebase at FOLDER, whose transcript
+ * EVENTS/transcript.SLOT is said to have grown by one response.
  */
 #include "db/sqlite.h"
 #include "os/clock.h"
@@ -66,20 +66,19 @@ int
 main(int argc, char **argv)
 {
 	static struct context context = {.open_store = open_store, .wait_ms = 60000};
-	bool make = argc == 3 && str_equal(argv[1], "make");
 	enum status status;
 	struct buf why;
 
-	if (!make && !(argc == 5 && str_equal(argv[1], "event"))) {
-		fprintf(stderr, "usage: writer make FOLDER | writer event FOLDER EVENTS SLOT\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: writer FOLDER EVENTS SLOT\n");
 		return 64;
 	}
 	buf_init(&why, WHY_MAX);
-	status = context_find(&context, argv[2], &why);
+	status = context_find(&context, argv[1], &why);
 	if (status == OK)
-		status = make ? context_open(&context, true, &why) : run(&context, argv[2], argv[3], argv[4], &why);
+		status = run(&context, argv[1], argv[2], argv[3], &why);
 	if (status != OK)
 		fprintf(stderr, "writer: %s\n", why.data);
-	context_release(&context, !make);
+	context_release(&context, true);
 	_exit(status == OK ? 0 : 1);
 }

@@ -48,11 +48,12 @@ int
 main(int argc, char **argv)
 {
 	int64_t began_boot_ms = clock_boot_ms();
-	struct context *context = calloc(1, sizeof *context);
+	static struct context the_context;
+	struct context *context = &the_context;
 	ssize_t len;
 	int status;
 
-	if (context == NULL || !have_streams())
+	if (!have_streams())
 		return 69;
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
 	context->open_store = open_store;

@@ -59,32 +59,77 @@ append(struct config *config, const char *section, const char *key, const char *
 	return true;
 }
 
-/* inih's callback: 1 is success. */
+struct taking {
+	struct config *config;
+	bool starved;
+};
+
+/* inih's callback: 1 is success, and what it makes of a 0 is a line in error. */
 static int
 take_item(void *user, const char *section, const char *key, const char *value)
 {
-	struct config *config = user;
-	struct config_item *item = find(config, section, key);
+	struct taking *taking = user;
+	struct config_item *item = find(taking->config, section, key);
 	char *copy;
 
-	if (item == NULL)
-		return append(config, section, key, value);
+	if (item == NULL) {
+		taking->starved |= !append(taking->config, section, key, value);
+		return !taking->starved;
+	}
 	copy = strdup(value);
-	if (copy == NULL)
+	if (copy == NULL) {
+		taking->starved = true;
 		return 0;
+	}
 	free(item->value);
 	item->value = copy;
 	return 1;
 }
 
+/* inih cuts a line at 200 bytes without a word. */
+#define LINE_MAX_BYTES 198
+
+/*
+ * The text with its comments emptied, which may be as long as they like; the lines keep their numbers.  BAD_CONFIG for a line
+ * that would be cut.
+ */
+static enum status
+without_comments(const char *name, const char *text, struct buf *out, struct buf *why)
+{
+	for (int number = 1; *text != '\0'; number++) {
+		size_t len = strcspn(text, "\n"), blank = strspn(text, " \t");
+		bool comment = text[blank] == ';' || text[blank] == '#';
+
+		if (!comment && len > LINE_MAX_BYTES)
+			return why_not(why, BAD_CONFIG, "%s, line %d: longer than %d bytes", name, number, LINE_MAX_BYTES);
+		if (!comment)
+			buf_add(out, text, len);
+		buf_text(out, "\n");
+		text += len;
+		text += *text == '\n';
+	}
+	return buf_status(out) == OK ? OK : why_not(why, NO_MEMORY, "out of memory");
+}
+
 enum status
 config_add(struct config *config, const char *name, const char *text, struct buf *why)
 {
-	int line = ini_parse_string(text, take_item, config);
+	struct taking taking = {.config = config};
+	struct buf plain;
+	enum status status;
+	int line;
 
-	if (line > 0)
-		return why_not(why, BAD_CONFIG, "%s, line %d: not a [section] or key = value", name, line);
-	return line == 0 ? OK : why_not(why, NO_MEMORY, "%s: out of memory", name);
+	buf_init(&plain, CONFIG_TEXT_MAX + 1);
+	status = without_comments(name, text, &plain, why);
+	if (status == OK) {
+		line = ini_parse_string(plain.data, take_item, &taking);
+		if (taking.starved || line < 0)
+			status = why_not(why, NO_MEMORY, "out of memory");
+		else if (line > 0)
+			status = why_not(why, BAD_CONFIG, "%s, line %d: not a [section] or key = value", name, line);
+	}
+	buf_release(&plain);
+	return status;
 }
 
 enum status

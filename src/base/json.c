@@ -1,34 +1,53 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <setjmp.h>
 
 /*
  * The budget is kept by a header before each block.  One parse at a time per thread: what it may use is thread-local, so that
  * resident callers don't share it.
+ *
+ * Inside a parse no allocation may fail: where jansson's reader can't let its buffer grow it drops the byte, and then writes
+ * past the room that it measured for the text (2.14).  So the parse is left there and then, and all it had is freed.
  */
 struct block {
 	size_t size;
-	size_t padding;
+	size_t parse; /* in which it was made; 0 = in none */
+	struct block *before;
+	struct block *after;
 };
 
 static _Thread_local size_t budget_used;
 static _Thread_local bool budget_on;
 static _Thread_local bool budget_hit;
+static _Thread_local bool starved;
+static _Thread_local size_t parses;
+static _Thread_local struct block *of_parse; /* the blocks of the one that runs, the last first */
+static _Thread_local jmp_buf leave_parse;
 
 static void *
 budget_malloc(size_t size)
 {
-	struct block *block;
+	struct block *block = NULL;
 
-	if (budget_on && size > JSON_BUDGET - budget_used) {
+	if (budget_on && size > JSON_BUDGET - budget_used)
 		budget_hit = true;
+	else if ((block = malloc(sizeof *block + size)) == NULL)
+		starved = true;
+	if (block == NULL) {
+		if (budget_on)
+			longjmp(leave_parse, 1);
 		return NULL;
 	}
-	block = malloc(sizeof *block + size);
-	if (block == NULL)
-		return NULL;
-	block->size = budget_on ? size : 0;
-	budget_used += block->size;
+	*block = (struct block){.size = size};
+	if (budget_on) {
+		budget_used += size;
+		block->parse = parses;
+		block->after = of_parse;
+		if (of_parse != NULL)
+			of_parse->before = block;
+		of_parse = block;
+	}
 	return block + 1;
 }
 
@@ -40,8 +59,15 @@ budget_free(void *data)
 	if (data == NULL)
 		return;
 	block = (struct block *)data - 1;
-	if (budget_on)
-		budget_used -= block->size <= budget_used ? block->size : budget_used;
+	if (budget_on && block->parse == parses) {
+		budget_used -= block->size;
+		if (block->after != NULL)
+			block->after->before = block->before;
+		if (block->before != NULL)
+			block->before->after = block->after;
+		else
+			of_parse = block->after;
+	}
 	free(block);
 }
 
@@ -109,6 +135,31 @@ mend_surrogates(char *text, size_t len)
 	return changed;
 }
 
+/* NULL with budget_hit or starved set when there was not enough memory for it. */
+static json_t *
+load(const char *text, size_t len, size_t flags, json_error_t *error)
+{
+	json_t *volatile root = NULL;
+
+	parses++;
+	of_parse = NULL;
+	budget_used = 0;
+	budget_on = true;
+	if (setjmp(leave_parse) == 0) {
+		root = json_loadb(text, len, flags, error);
+		budget_on = false;
+		return root;
+	}
+	budget_on = false;
+	while (of_parse != NULL) {
+		struct block *block = of_parse;
+
+		of_parse = block->after;
+		free(block);
+	}
+	return NULL;
+}
+
 enum status
 json_parse(char *text, size_t len, json_t **out, struct buf *why)
 {
@@ -116,25 +167,36 @@ json_parse(char *text, size_t len, json_t **out, struct buf *why)
 	const char *nul = memchr(text, '\0', len);
 	json_error_t error;
 	json_t *root;
+	bool before;
 
 	/* jansson would pass over one after a number or a word */
 	if (nul != NULL)
 		return why_not(why, BAD_INPUT, "not JSON: a NUL byte at byte %td", nul - text);
-	budget_used = 0;
-	budget_on = true;
+	before = json_starved();
 	budget_hit = false;
-	root = json_loadb(text, len, flags, &error);
-	if (root == NULL && !budget_hit && mend_surrogates(text, len))
-		root = json_loadb(text, len, flags, &error);
-	if (root == NULL && !budget_hit && json_error_code(&error) == json_error_numeric_overflow)
-		root = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &error);
-	budget_on = false;
+	root = load(text, len, flags, &error);
+	if (root == NULL && !budget_hit && !starved && mend_surrogates(text, len))
+		root = load(text, len, flags, &error);
+	if (root == NULL && !budget_hit && !starved && json_error_code(&error) == json_error_numeric_overflow)
+		root = load(text, len, flags | JSON_DECODE_INT_AS_REAL, &error);
 	if (root == NULL && budget_hit)
 		return why_not(why, NO_MEMORY, "not read: parsing it needs more than %zu MiB", JSON_BUDGET >> 20);
+	if (root == NULL && starved)
+		return why_not(why, NO_MEMORY, "out of memory");
 	if (root == NULL)
 		return why_not(why, BAD_INPUT, "not JSON: %s at byte %d", error.text, error.position);
+	starved = before;
 	*out = root;
 	return OK;
+}
+
+bool
+json_starved(void)
+{
+	bool was = starved;
+
+	starved = false;
+	return was;
 }
 
 const char *

@@ -17,7 +17,7 @@
 #define JSON_BUDGET ((size_t)64 << 20)
 
 /*
- * Parses one whole document.  Nested deeper than 2048, malformed, or not UTF-8: BAD_INPUT.  Past JSON_BUDGET: NO_MEMORY.
+ * Parses one whole document.  Nested deeper than 2048, malformed, or not UTF-8: BAD_INPUT.  Past JSON_BUDGET, or out of memory: NO_MEMORY.
  * `why` says what is wrong and where.  A lone surrogate escape, which Node's JSON.stringify writes when a text was cut in
  * mid-character, is read as U+FFFD; `text` may be changed for that.  If one whole number needs more than 64 bits, all of the
  * document are reals.  The caller owns *out (json_decref).
@@ -34,6 +34,9 @@ const char *json_text(const json_t *object, const char *key, const char *otherwi
 int64_t json_whole(const json_t *object, const char *key, int64_t otherwise); /* a real is cut to its whole part */
 double json_real_of(const json_t *object, const char *key, double otherwise);
 bool json_truth(const json_t *object, const char *key);
+
+/* Whether an allocation for JSON has failed in this thread since it was last asked; a document made meanwhile may lack parts. */
+bool json_starved(void);
 
 /* Adds the compact text of `value`, on one line, keys in the order they were set. */
 void json_write(struct buf *out, const json_t *value);

@@ -58,10 +58,11 @@ answer(const struct verb *verb, enum status status, json_t *result, const struct
 			cli_print(verb, result, &out);
 	}
 	if (!json && status != OK) {
-		fprintf(stderr, "stile: %s\n", why->data);
+		fprintf(stderr, "stile: %s\n", why->len > 0 ? why->data : status_row(status)->sentence);
 	}
 	if (buf_status(&out) != OK || say(STDOUT_FILENO, &out) != OK) {
-		fprintf(stderr, "stile: %s: the answer could not be written: %s\n", verb->name, strerror(errno));
+		fprintf(stderr, "stile: %s: the answer could not be written: %s\n", verb->name,
+		        buf_status(&out) == NO_MEMORY ? status_row(NO_MEMORY)->sentence : strerror(errno));
 		status = status == OK ? IO_FAILED : status;
 	}
 	buf_release(&out);
@@ -80,6 +81,9 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 
 	buf_init(&why, WHY_MAX);
 	status = cli_parse(verb, count, words, args, &json, &why);
+	/* what is missing then was lost, not left out */
+	if (json_starved())
+		status = why_not(&why, NO_MEMORY, "out of memory");
 	if (status == OK)
 		status = context_find(context, ".", &why);
 	if (status == OK)

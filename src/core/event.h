@@ -18,6 +18,7 @@ enum event_kind {
 	EVENT_TOOL_DONE,
 	EVENT_TOOL_FAILED,
 	EVENT_ASKS,        /* it waits for a person */
+	EVENT_ANSWERED,    /* it does no longer */
 	EVENT_TURN_ENDS,
 	EVENT_SUB_STARTS,
 	EVENT_SUB_ENDS,

@@ -64,6 +64,7 @@ struct db_ops {
 struct db {
 	const struct db_ops *ops;
 	int64_t now_ms;
+	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
 	unsigned trips; /* answers waited for since db_begin */
 	bool writing;
 	bool open;      /* a transaction is */

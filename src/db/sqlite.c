@@ -255,6 +255,7 @@ read_clock(struct sqlite *store, bool write, struct buf *why)
 	}
 	db_rows_release(&rows);
 	store->db.now_ms = boot_ms + offset;
+	store->db.boot_ms = boot_ms;
 	if (write && store->db.now_ms >= store->seen_ms + 1000)
 		db_run(&store->db, "UPDATE store SET seen_ms = $1", DB_INT(store->db.now_ms));
 	return OK;
@@ -272,6 +273,8 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 		status = gate_take(&store->gate, wait_ms, why);
 	if (status != OK)
 		return status;
+	/* a stranger's lock, which no gate keeps away, is waited for no longer */
+	sqlite3_busy_timeout(store->handle, (int)(wait_ms < 10000 ? wait_ms : 10000));
 	code = sqlite3_exec(store->handle, write ? "BEGIN IMMEDIATE" : "BEGIN", NULL, NULL, NULL);
 	status = code == SQLITE_OK ? OK : sqlite_why(store, code, why);
 	if (status == OK)

@@ -46,36 +46,50 @@ has_table(struct sqlite *store, const char *name, bool *has, struct buf *why)
 	return code == SQLITE_ROW ? OK : sqlite_why(store, code, why);
 }
 
-/* When the number can't be read: an empty database (0), a stranger's, or a damaged one. */
+/* Whether a database whose number could not be read is a store all the same.  STORE_DOWN for a stranger's. */
 static enum status
-schema_of_stranger(struct sqlite *store, int *number, struct buf *why)
+is_ours(struct sqlite *store, bool *ours, struct buf *why)
 {
-	bool any, ours;
+	bool any;
 	enum status status = has_table(store, NULL, &any, why);
 
 	if (status == OK)
-		status = has_table(store, "store", &ours, why);
-	if (status != OK)
-		return status;
-	*number = 0;
-	if (any && !ours)
+		status = has_table(store, "store", ours, why);
+	if (status == OK && any && !*ours)
 		return why_not(why, STORE_DOWN, "%s: is a SQLite database, but not a store of ours; set STILE_STORE to another path",
 		               store->file);
-	return ours ? why_not(why, STORE_DOWN, "%s: is damaged; move it away and run `stile init`", store->file) : OK;
+	return status;
+}
+
+/* NO_SUCH when it has no such table: a disk or a memory that fails says nothing about that. */
+static enum status
+read_schema(struct sqlite *store, int64_t *number, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = store->db.ops->ask(&store->db, &rows, "SELECT schema FROM store", NULL, 0, why);
+
+	if (status != OK)
+		return (sqlite3_errcode(store->handle) & 0xff) == SQLITE_ERROR ? NO_SUCH : status;
+	*number = rows.count == 1 ? db_int(&rows, 0, 0) : -1;
+	db_rows_release(&rows);
+	return OK;
 }
 
 enum status
 sqlite_schema(struct sqlite *store, int *number, struct buf *why)
 {
-	struct db_rows rows;
-	int64_t found;
-	enum status status = store->db.ops->ask(&store->db, &rows, "SELECT schema FROM store", NULL, 0, why);
+	int64_t found = 0;
+	bool ours = false;
+	enum status status = read_schema(store, &found, why);
 
-	/* only a table that isn't there says whose it is: a disk or a memory that fails says nothing */
+	if (status == NO_SUCH) {
+		status = is_ours(store, &ours, why);
+		/* another process may have made it since we looked: only what still has no number is damaged */
+		if (status == OK && ours && (status = read_schema(store, &found, why)) == NO_SUCH)
+			status = sqlite_known(store, -1, why);
+	}
 	if (status != OK)
-		return (sqlite3_errcode(store->handle) & 0xff) == SQLITE_ERROR ? schema_of_stranger(store, number, why) : status;
-	found = rows.count == 1 ? db_int(&rows, 0, 0) : -1;
-	db_rows_release(&rows);
+		return status;
 	*number = (int)found;
 	return sqlite_known(store, found, why);
 }

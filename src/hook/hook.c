@@ -14,6 +14,13 @@
 #define WAIT_END_MS 500 /* at SessionEnd the client gives all hooks together about 1.5 s */
 #define WAIT_HOOK_MS 2000
 
+/* The reason; there may have been no memory to write one down. */
+static const char *
+text_of(const struct buf *why)
+{
+	return why->len > 0 ? why->data : status_row(NO_MEMORY)->sentence;
+}
+
 enum status
 hook_read(const struct client *client, bool status_line, struct event *event, struct buf *why)
 {
@@ -167,6 +174,14 @@ write_env_file(const struct event_answer *answer)
 	buf_release(&line);
 }
 
+/* Whether an answer could be put together whole. */
+static bool
+is_whole(const struct hook_answer *answer, const struct buf *out, const struct buf *err)
+{
+	return !json_starved() && buf_status(out) == OK && buf_status(err) == OK && buf_status(&answer->to_model) != NO_MEMORY &&
+	       buf_status(&answer->to_person) != NO_MEMORY && buf_status(&answer->reason) != NO_MEMORY;
+}
+
 static int
 render(const struct client *client, const struct event *event, const struct hook_answer *answer)
 {
@@ -175,7 +190,14 @@ render(const struct client *client, const struct event *event, const struct hook
 
 	buf_init(&out, ANSWER_MAX * 8);
 	buf_init(&err, ANSWER_MAX);
+	(void)json_starved();
 	status = client->render(event, answer, &out, &err);
+	if (!is_whole(answer, &out, &err)) {
+		buf_clear(&out);
+		buf_clear(&err);
+		fprintf(stderr, "stile: out of memory\n");
+		status = status == 2 ? 2 : 1;
+	}
 	if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
 		status = status == 2 ? 2 : 1;
 	fwrite(err.data, 1, err.len, stderr);
@@ -213,7 +235,7 @@ fails_closed(const struct context *context)
 	status = context_config(context, &config, NULL);
 	fail = config_get(&config, "stile", "fail");
 	/* who wrote `closed` meant it, also when another line is bad */
-	closed = (status == OK || status == BAD_CONFIG) && fail != NULL && str_equal(fail, "closed");
+	closed = (status == OK || status == BAD_CONFIG || status == NO_MEMORY) && fail != NULL && str_equal(fail, "closed");
 	config_release(&config);
 	return closed;
 }
@@ -238,7 +260,7 @@ without_store(struct context *context, const struct client *client, const struct
 		buf_printf(&answer.to_model, "Stile can't coordinate this session with others for now: %s", why->data);
 		status = render(client, event, &answer);
 	} else {
-		fprintf(stderr, "stile: %s\n", why->data);
+		fprintf(stderr, "stile: %s\n", text_of(why));
 	}
 	answer_release(&answer);
 	return status;
@@ -272,9 +294,9 @@ bad_input(struct context *context, const struct client *client, struct event *ev
 	/* counted if the store can be had; said in any case */
 	if (hook_place(context, client, event, &ignored) == OK && context_open(context, false, &ignored) == OK &&
 	    event_dropped(context, client->name, why->data, &ignored) == OK)
-		fprintf(stderr, "stile: %s (counted as dropped)\n", why->data);
+		fprintf(stderr, "stile: %s (counted as dropped)\n", text_of(why));
 	else
-		fprintf(stderr, "stile: %s\n", why->data);
+		fprintf(stderr, "stile: %s\n", text_of(why));
 	buf_release(&ignored);
 	return 1;
 }
@@ -327,8 +349,9 @@ hook_run(struct context *context, const char *client_name, int64_t began_boot_ms
 
 	buf_init(&why, WHY_MAX);
 	if (client == NULL || event == NULL) {
-		if (why_not(&why, USAGE, client == NULL ? "no client \"%.100s\"; there is claude" : "%.100s: out of memory", client_name) != OK)
-			fprintf(stderr, "stile: %s\n", why.data);
+		if (why_not(&why, USAGE, client == NULL ? "no client \"%.100s\"; there is claude" : "%.100s: out of memory",
+		            client_name) != OK)
+			fprintf(stderr, "stile: %s\n", text_of(&why));
 		buf_release(&why);
 		free(event);
 		return 1;

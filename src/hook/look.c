@@ -179,7 +179,7 @@ look_at(const struct client *client, struct event *event, const struct transcrip
 void
 hook_look(struct context *context, const struct client *client, struct event *event)
 {
-	struct transcript main, lagging;
+	struct transcript main = {0}, lagging = {0};
 	struct stat file;
 
 	if (event->kind == EVENT_START) {

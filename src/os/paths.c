@@ -119,9 +119,8 @@ find_common(struct place *out, struct buf *why)
 	return OK;
 }
 
-/* NO_SUCH when `folder` holds no git worktree. */
 static enum status
-try_git(const char *folder, struct place *out, struct buf *why)
+look_for_git(const char *folder, struct place *out, struct buf *why)
 {
 	char path[PATH_SIZE], line[PATH_SIZE];
 	struct stat there;
@@ -141,6 +140,17 @@ try_git(const char *folder, struct place *out, struct buf *why)
 		return NO_SUCH;
 	}
 	return find_common(out, why);
+}
+
+/* NO_SUCH when `folder` holds no git worktree; when memory ran out that is not known. */
+static enum status
+try_git(const char *folder, struct place *out, struct buf *why)
+{
+	enum status status;
+
+	errno = 0;
+	status = look_for_git(folder, out, why);
+	return status != OK && errno == ENOMEM ? why_not(why, NO_MEMORY, "out of memory") : status;
 }
 
 static bool

@@ -35,7 +35,9 @@ static size_t
 hosted(const struct session_list *list, size_t *out)
 {
 	struct process ancestors[ANCESTORS_MAX];
-	size_t known = process_ancestors(ancestors, ANCESTORS_MAX), count = 0;
+	/* through the library the agent may be this very process */
+	size_t own = process_read(getpid(), &ancestors[0], NULL, NULL) == OK, count = 0;
+	size_t known = own + process_ancestors(ancestors + own, ANCESTORS_MAX - own);
 
 	for (size_t i = 0; i < known && count == 0; i++)
 		for (size_t j = 0; j < list->count; j++)

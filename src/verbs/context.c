@@ -31,7 +31,7 @@ add_file(struct config *config, const char *path, struct buf *why)
 	if (status == OK)
 		status = config_add(config, path, text.data, why);
 	else
-		status = status == NO_SUCH ? OK : BAD_CONFIG;
+		status = status == NO_SUCH ? OK : status == NO_MEMORY ? NO_MEMORY : BAD_CONFIG;
 	buf_release(&text);
 	return status;
 }
@@ -81,6 +81,8 @@ context_config(const struct context *context, struct config *config, struct buf 
 	enum status status = config_defaults(config), second = OK;
 	size_t known = config->count;
 
+	if (status == NO_MEMORY)
+		return why_not(why, NO_MEMORY, "out of memory");
 	if (status == OK && len > 0 && (size_t)len < sizeof path)
 		status = add_file(config, path, why);
 	/* both are read in any case: one that is bad must not hide that the other says fail = closed */

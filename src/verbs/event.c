@@ -1,7 +1,6 @@
 #include "verbs/event.h"
 
 #include "core/audit.h"
-#include "os/clock.h"
 #include "verbs/reap.h"
 
 struct position {
@@ -38,9 +37,9 @@ rule_apply(struct txn *txn, void *arg, struct buf *why)
 {
 	struct handling *handling = arg;
 
-	/* the front read the machine's clock when it began; the store's clock ran along with it since */
+	/* the front read the machine's clock when it began: on the store's that was so long before the transaction's instant */
 	if (handling->event->began_ms == 0)
-		handling->event->began_ms = txn->now_ms - (clock_boot_ms() - handling->event->began_boot_ms);
+		handling->event->began_ms = txn->now_ms - (txn->db->boot_ms - handling->event->began_boot_ms);
 	return event_apply(txn, handling->event, handling->answer, why);
 }
 

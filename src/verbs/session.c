@@ -120,7 +120,7 @@ run_list(struct call *call)
 	size_t reaped;
 	enum status status = context_open(call->context, false, call->why);
 
-	/* a store that can't be written can still be looked at: what is dead then shows as such by its liveness */
+	/* when it can't be done now, what is dead still shows as such by its liveness */
 	if (status == OK && reap(call->context, &reaped, NULL, NULL) != OK)
 		reaped = 0;
 	if (status == OK)

@@ -118,10 +118,19 @@ drop_empty_lists(json_t *result)
 enum status
 verb_run(const struct verb *verb, struct call *call)
 {
-	enum status status = check_args(verb, call->args, call->why);
+	enum status status;
 
+	/* words that were lost on the way here would be asked for, or done without */
+	if (json_starved())
+		return why_not(call->why, NO_MEMORY, "out of memory");
+	status = check_args(verb, call->args, call->why);
 	if (status == OK)
 		status = verb->run(call);
+	/* an answer that lacks parts is none */
+	if (status == OK && json_starved())
+		status = (verb->does & DOES_READ) != 0
+		             ? why_not(call->why, NO_MEMORY, "out of memory")
+		             : why_not(call->why, OUTCOME_UNKNOWN, "out of memory for the answer; it is not known whether it was done");
 	if (status != OK)
 		drop_empty_lists(call->result);
 	if (status != OK && call->why->len == 0)

@@ -79,6 +79,16 @@ class Generations(Base):
         self.assertEqual(sorted(answer["generation"] for answer in told), list(range(1, 21)))
         self.assertEqual(self.bound(one, "memory"), sorted((answer["generation"], answer["value"]) for answer in told))
 
+    @stile_test.needs_faults
+    def test_what_was_acknowledged_is_there_after_a_kill(self):
+        """R18: killed after the commit, before the answer; and before it, when nothing was acknowledged."""
+        one = self.begin()
+        for number, (point, bound) in enumerate((("rows-written", []), ("committed", [(1, "m1")])), 0):
+            done = self.repo.run("session", "bind", one, "memory", "m%d" % number, env={"STILE_FAULT": point})
+            self.assertEqual((done.status, done.stdout), (-9, ""))
+            self.assertEqual(self.bound(one, "memory"), bound)
+        self.whole()
+
     def test_each_is_logged_with_the_old_and_the_new_id(self):
         """R30"""
         one = self.begin()
@@ -88,7 +98,6 @@ class Generations(Base):
         self.assertEqual(rows, [("memory", "", "m1"), ("memory", "m1", "m2")])
 
     def test_joining_by_hand_makes_the_clients_next_id_this_sessions(self):
-        """R25"""
         one = self.session()
         self.bind(one.stile_id(), "conversation", "the-next", "--rebind")
         after = self.session(start=False, client_session="the-next")

@@ -1,4 +1,4 @@
-"""The command line itself: verbs and their help, words and their errors, exit statuses, documents, settings (R123's frame, R84's answers)."""
+"""The command line itself: verbs and their help, words and their errors, exit statuses, documents, settings."""
 import json
 import os
 import re
@@ -134,9 +134,10 @@ class Words(Base):
                 self.assertEqual(self.refused(65, *words)["error"], "bad_input")
 
     def test_an_option_takes_its_value_as_the_next_word_or_after_an_equals_sign(self):
-        for number, words in enumerate((("--client", "c", "--client-session", "s1"), ("--client=c", "--client-session=s2"), ("--client=c", "--client_session", "s=3"))):
+        for words, name in ((("--client", "c", "--client-session", "s1"), "s1"), (("--client=c", "--client-session=s2"), "s2"),
+                            (("--client=c", "--client_session", "s=3"), "s=3")):
             made = self.repo.json("session", "start", *words)
-            self.assertEqual((made["client"], made["client_session"]), ("c", ("s1", "s2", "s=3")[number]))
+            self.assertEqual((made["client"], made["client_session"]), ("c", name))
         one = made["session"]
         self.assertEqual(self.repo.json("session", "end", one, "--reason=")["end_reason"], "")
 
@@ -232,7 +233,8 @@ class Settings(Base):
 
     def test_lines_that_are_none(self):
         path = os.path.join(self.repo.store, "config")
-        for text, line in (("no setting\n", 1), ("[stile]\n\nbudget\n", 3), ("[stile\nbudget = 1\n", 1), ("\n; fine\n[stile]\nfail = open\noops\n", 5)):
+        for text, line in (("no setting\n", 1), ("[stile]\n\nbudget\n", 3), ("[stile\nbudget = 1\n", 1),
+                           ("\n; fine\n[stile]\nfail = open\noops\n", 5)):
             self.bad(text, path, "line %d" % line)
 
     def test_values_that_are_none(self):

@@ -85,7 +85,7 @@ class Base(stile_test.Case):
 
     def assertGuarded(self, root, program=None):
         found = ours(os.path.join(root, SETTINGS))
-        self.assertEqual(len(found), 16, found)
+        self.assertEqual(len(found), 18, found)
         for event, programs in found.items():
             self.assertEqual(programs, [program or os.path.realpath(self.repo.stile)], event)
 

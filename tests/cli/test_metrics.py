@@ -109,7 +109,8 @@ class Own(Base):
         one = self.begin()
         for words, status in (
                 (("add", "context_tokens", 1), 65), (("set", "messages", 1), 65), (("add", "messages", -1), 65), (("add", "messages", "many"), 65),
-                (("add", "messages", "nan"), 65), (("add", "messages", "inf"), 65), (("set", "complexity", "-inf"), 65), (("add", "messages", "1e300"), 65),
+                (("add", "messages", "nan"), 65), (("add", "messages", "inf"), 65), (("set", "complexity", "-inf"), 65),
+                (("add", "messages", "1e300"), 65),
                 (("add", "messages", "1e999"), 65), (("add", "messages", "1x"), 65), (("add", "messages", ""), 65), (("add", "", 1), 65),
                 (("add", "a\nb", 1), 65), (("add", "x" * 101, 1), 65), (("add", "messages"), 64), (("add",), 64), (("add", "a", 1, 2), 64),
                 (("set", "complexity", 1, "--session", "nobody"), 66)):

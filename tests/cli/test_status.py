@@ -86,6 +86,23 @@ class Table(Base):
         self.assertEqual(len(self.table()), 200)
 
 
+class Health(Base):
+    """R81: how it stands with one says nothing of another."""
+
+    def test_one_is_dead_one_waits_one_is_full_and_each_shows_its_own(self):
+        agent = self.repo.agent()
+        dead, waits, full, well = self.session(agent), self.session(), self.session(), self.session()
+        for one in (dead, full, well):
+            one.send("UserPromptSubmit", prompt="go")
+        waits.send("PermissionRequest", tool_name="Bash")
+        self.fill(full, 180000)
+        agent.kill()
+        found = {row["session"]: (row["state"], row["liveness"], row["level"]) for row in self.rows("--all")}
+        self.assertEqual(found, {
+            dead.stile_id(): ("lost", "dead", "NORMAL"), waits.stile_id(): ("waiting", "alive", "NORMAL"),
+            full.stile_id(): ("active", "alive", "DANGEROUS"), well.stile_id(): ("active", "alive", "NORMAL")})
+
+
 class Left(Base):
     """Who isn't here is not shown."""
 

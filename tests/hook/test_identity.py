@@ -1,4 +1,4 @@
-"""N3 (Claude Code), R12, R13, R27, R8: one identity across resume, clear, compact, fork and sub-agents; nobody else's."""
+"""N3 (Claude Code), R12, R13, R8: one identity across resume, clear, compact, fork and sub-agents; nobody else's."""
 import os
 import subprocess
 
@@ -338,7 +338,8 @@ class Projects(Base):
         # a value may be bound in each
         for repo, env, key in ((here, env_here, keys[0]), (there, env_there, keys[1])):
             self.assertEqual(repo.json("session", "bind", key, "memory", "m1", env=env)["generation"], 1)
-        for words in (("session", "show", keys[1]), ("session", "bind", keys[1], "memory", "m2"), ("metric", "add", "messages", 1, "--session", keys[1])):
+        for words in (("session", "show", keys[1]), ("session", "bind", keys[1], "memory", "m2"),
+                      ("metric", "add", "messages", 1, "--session", keys[1])):
             self.assertEqual(here.run(*words, env=env_here).status, 66)
         kinds = [repo.json("audit", "list", env=env)["audit"] for repo, env in ((here, env_here), (there, env_there))]
         self.assertEqual([{row["session"] for row in rows} for rows in kinds], [{keys[0]}, {keys[1]}])

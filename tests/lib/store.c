@@ -1,5 +1,7 @@
 #include "lib/store.h"
 
+#include "lib/scratch.h"
+
 #include "base/str.h"
 #include "db/sqlite_store.h"
 
@@ -176,6 +178,37 @@ void
 contract_close(struct db *db)
 {
 	db->ops->close(db, false);
+}
+
+size_t contract_now;
+
+int
+contract_set_up(void **state)
+{
+	struct contract *contract = calloc(1, sizeof *contract);
+
+	if (contract == NULL)
+		return -1;
+	contract->folder = scratch_folder();
+	contract->db = contract_store(contract_now, contract->folder);
+	contract->other = contract_store(contract_now, contract->folder);
+	buf_init(&contract->why, WHY_MAX);
+	*state = contract;
+	return 0;
+}
+
+int
+contract_tear_down(void **state)
+{
+	struct contract *contract = *state;
+	bool whole = store_is_whole(contract->db);
+
+	contract_close(contract->db);
+	contract_close(contract->other);
+	buf_release(&contract->why);
+	scratch_remove(contract->folder);
+	free(contract);
+	return whole ? 0 : -1;
 }
 
 bool

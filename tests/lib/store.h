@@ -56,6 +56,32 @@ struct db *contract_store(size_t engine, const char *folder);
 /* Closes it as a resident does. */
 void contract_close(struct db *db);
 
+/*
+ * A contract test's scene: two connections to one new store of the engine that is being tried.
+ *
+ *	CONTRACT_TESTS(CONTRACT_TEST(a_rule), ...)
+ */
+struct contract {
+	char *folder;
+	struct db *db;
+	struct db *other;
+	struct buf why;
+};
+
+extern size_t contract_now; /* the engine */
+int contract_set_up(void **state);
+int contract_tear_down(void **state);
+#define CONTRACT_TEST(test) cmocka_unit_test_setup_teardown(test, contract_set_up, contract_tear_down)
+#define CONTRACT_TESTS(...) \
+	int main(void) \
+	{ \
+		const struct CMUnitTest tests[] = {__VA_ARGS__}; \
+		int failed = 0; \
+		for (; contract_engine(contract_now) != NULL; contract_now++) \
+			failed += cmocka_run_group_tests_name(contract_engine(contract_now), tests, NULL, NULL); \
+		return failed; \
+	}
+
 /* Whether the store finds itself whole (PRAGMA integrity_check); else says on stderr what is wrong.  Not inside a transaction. */
 bool store_is_whole(struct db *db);
 

@@ -69,6 +69,8 @@ static const struct {
 	{"Notification-idle", EVENT_ASKS, false, false},
 	{"Notification-elicitation", EVENT_ASKS, false, false},
 	{"Elicitation", EVENT_ASKS, false, false},
+	{"ElicitationResult", EVENT_ANSWERED, false, false},
+	{"PermissionDenied", EVENT_ANSWERED, false, false},
 	{"Stop", EVENT_TURN_ENDS, false, false},
 	{"StopFailure", EVENT_TURN_ENDS, false, false},
 	{"SubagentStart", EVENT_SUB_STARTS, false, false},
@@ -103,8 +105,8 @@ static void
 all_other_events_are_signs_of_life(void **state)
 {
 	static const char *const others[] = {
-		"Setup",           "UserPromptExpansion", "PostToolBatch", "PermissionDenied",   "PreCompact",     "PreModelSwitch",
-		"PostModelSwitch", "TeammateIdle",        "TaskCreated",   "TaskCompleted",      "ConfigChange",   "ElicitationResult",
+		"Setup",           "UserPromptExpansion", "PostToolBatch", "PreCompact",         "PreModelSwitch",
+		"PostModelSwitch", "TeammateIdle",        "TaskCreated",   "TaskCompleted",      "ConfigChange",
 		"WorktreeCreate",  "WorktreeRemove",      "CwdChanged",    "InstructionsLoaded", "DirectoryAdded", "MessageDisplay",
 		"FileChanged",     "Notification-auth",   "SomethingNew",  "1.0-PreCompact",
 	};

@@ -82,7 +82,7 @@ a_new_file_holds_one_entry_for_each_event_in_the_form_that_needs_no_shell(void *
 	json_t *root = parsed(text), *hooks = json_object_get(root, "hooks");
 
 	assert_int_equal(json_object_size(root), 1);
-	assert_int_equal(json_object_size(hooks), 16);
+	assert_int_equal(json_object_size(hooks), 18);
 	assert_null(json_object_get(hooks, "WorktreeCreate"));
 	for (size_t i = 0; claude_settings_event(i) != NULL; i++) {
 		json_t *list = json_object_get(hooks, claude_settings_event(i)), *entry;
@@ -174,7 +174,7 @@ one_too_many_and_one_for_an_event_we_left_are_taken_out(void **state)
 				 "/old/stile") "]}],\"FileChanged\":[{\"hooks\":[" OURS("/old/stile") "]}]}}");
 	json_t *root = parsed(text), *hooks = json_object_get(root, "hooks"), *stop = json_object_get(hooks, "Stop");
 
-	assert_int_equal(json_object_size(hooks), 16);
+	assert_int_equal(json_object_size(hooks), 18);
 	assert_int_equal(json_array_size(stop), 1);
 	assert_int_equal(json_array_size(json_object_get(json_array_get(stop, 0), "hooks")), 1);
 	assert_null(strstr(text, "/old/"));

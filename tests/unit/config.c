@@ -99,5 +99,26 @@ a_value_of_another_type_is_told_with_its_key(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-TESTS(TEST(every_setting_has_a_built_in_value), TEST(a_later_text_overrides_an_earlier_one_key_by_key),
+static void
+a_comment_may_be_long_and_a_line_that_would_be_cut_is_refused(void **state)
+{
+	char text[1200], why_text[WHY_MAX] = "";
+	struct config config;
+	struct buf why;
+
+	config_init(&config);
+	buf_init(&why, WHY_MAX);
+	snprintf(text, sizeof text, "; %0300d\n[stile]\nbudget = 5\n", 0);
+	assert_int_equal(config_add(&config, "a", text, &why), OK);
+	assert_string_equal(config_get(&config, "stile", "budget"), "5");
+	snprintf(text, sizeof text, "; %0300d\n[stile]\nbudget = %0300d\n", 0, 5);
+	assert_int_equal(config_add(&config, "a", text, &why), BAD_CONFIG);
+	snprintf(why_text, sizeof why_text, "%s", why.data);
+	assert_string_equal(why_text, "a, line 3: longer than 198 bytes");
+	buf_release(&why);
+	config_release(&config);
+}
+
+TESTS(cmocka_unit_test(a_comment_may_be_long_and_a_line_that_would_be_cut_is_refused),
+      TEST(every_setting_has_a_built_in_value), TEST(a_later_text_overrides_an_earlier_one_key_by_key),
       TEST(what_is_no_setting_is_told_with_file_and_line), TEST(a_value_of_another_type_is_told_with_its_key))

@@ -1,0 +1,325 @@
+/*
+ * Round trips are counted per verb: a transaction costs at most three answers that are waited for, a hook's event four.  That
+ * is what keeps a store on another machine usable.  Every verb of the table and every kind of event is tried.
+ */
+#include "lib/codebase.h"
+#include "lib/store.h"
+#include "lib/test.h"
+
+#include "base/str.h"
+#include "db/sqlite_store.h"
+#include "os/clock.h"
+#include "verbs/event.h"
+#include "verbs/verb.h"
+
+#include <unistd.h>
+
+#define TRIPS_OF_A_VERB 3
+#define TRIPS_OF_AN_EVENT 4
+
+struct scene {
+	struct codebase codebase;
+	struct context context;
+	struct buf why;
+	char session[ID_SIZE];
+};
+
+/* The engine's own calls, with a look at the counter wherever a transaction ends. */
+static struct db_ops counting;
+static const struct db_ops *counted;
+static unsigned most, transactions;
+
+static void
+note(const struct db *db)
+{
+	most = db->trips > most ? db->trips : most;
+	transactions++;
+}
+
+static enum status
+commit(struct db *db, struct buf *why)
+{
+	note(db);
+	return counted->commit(db, why);
+}
+
+static void
+rollback(struct db *db)
+{
+	note(db);
+	counted->rollback(db);
+}
+
+static enum status
+open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
+{
+	(void)make;
+	(void)why;
+	*out = contract_store(contract_now, address->folder);
+	counted = (*out)->ops;
+	counting = *counted;
+	counting.commit = commit;
+	counting.rollback = rollback;
+	(*out)->ops = &counting;
+	return OK;
+}
+
+static int
+set_up(void **state)
+{
+	struct scene *scene = calloc(1, sizeof *scene);
+	struct stile *resident;
+
+	codebase_make(&scene->codebase);
+	resident = codebase_resident(&scene->codebase);
+	/* a codebase in use: what a verb costs must not grow with what is there */
+	for (int i = 0; i < 20; i++) {
+		char name[40];
+
+		snprintf(name, sizeof name, "conversation-%d", i);
+		resident_start(resident, name, scene->session);
+	}
+	stile_close(resident);
+	buf_init(&scene->why, WHY_MAX);
+	scene->context.open_store = open_store;
+	scene->context.wait_ms = 5000;
+	*state = scene;
+	return context_find(&scene->context, scene->codebase.folder, &scene->why) == OK ? 0 : -1;
+}
+
+static int
+tear_down(void **state)
+{
+	struct scene *scene = *state;
+
+	context_release(&scene->context, false);
+	buf_release(&scene->why);
+	codebase_remove(&scene->codebase);
+	free(scene);
+	return 0;
+}
+
+/* How each verb is run; %s is the session.  Or why it isn't. */
+static const struct {
+	const char *verb;
+	const char *args;
+	const char *left_out;
+} ways[] = {
+	{"status", "{}", NULL},
+	{"status", "{\"all\":true}", NULL},
+	{"session start", "{\"client\":\"claude\",\"client_session\":\"new\"}", NULL},
+	{"session start", "{\"client\":\"claude\",\"client_session\":\"conversation-3\",\"budget\":5}", NULL},
+	{"session start", "{\"client\":\"claude\",\"client_session\":\"child\",\"parent\":\"%s\"}", NULL},
+	{"session list", "{}", NULL},
+	{"session list", "{\"all\":true}", NULL},
+	{"session show", "{\"session\":\"%s\"}", NULL},
+	{"session bind", "{\"session\":\"%s\",\"slot\":\"memory\",\"value\":\"m\"}", NULL},
+	{"session bind", "{\"session\":\"%s\",\"slot\":\"memory\",\"value\":\"m2\",\"rebind\":true,\"distinct\":true}", NULL},
+	{"session bind", "{\"session\":\"%s\",\"slot\":\"conversation\",\"value\":\"c2\",\"rebind\":true}", NULL},
+	{"session bindings", "{\"session\":\"%s\"}", NULL},
+	{"session heartbeat", "{\"session\":\"%s\"}", NULL},
+	{"session reap", "{}", NULL},
+	{"metric add", "{\"session\":\"%s\",\"name\":\"messages\",\"amount\":1}", NULL},
+	{"metric add", "{\"session\":\"%s\",\"name\":\"errors\",\"amount\":1}", NULL},
+	{"metric set", "{\"session\":\"%s\",\"name\":\"context_tokens\",\"amount\":160000}", NULL},
+	{"metric show", "{\"session\":\"%s\"}", NULL},
+	{"metric show", "{\"aggregate\":true}", NULL},
+	{"pressure", "{\"session\":\"%s\"}", NULL},
+	{"checkpoint list", "{\"session\":\"%s\"}", NULL},
+	{"checkpoint list", "{}", NULL},
+	{"audit list", "{}", NULL},
+	{"audit list", "{\"session\":\"%s\",\"kind\":\"metric.\",\"limit\":5}", NULL},
+	{"session end", "{\"session\":\"%s\"}", NULL},
+	{"init", NULL, "writes the client's settings in every worktree"},
+	{"doctor", NULL, "runs the installed command line and looks at the machine"},
+	{"diagnose", NULL, "runs racing processes on scratch copies, not on this store"},
+};
+#define WAYS (sizeof ways / sizeof *ways)
+
+static void
+every_verb_of_the_table_is_tried_or_left_out_for_a_reason(void **state)
+{
+	const struct verb *verb;
+
+	for (size_t i = 0; (verb = verb_nth(i)) != NULL; i++) {
+		bool found = false;
+
+		for (size_t way = 0; way < WAYS; way++)
+			found = found || str_equal(ways[way].verb, verb->name);
+		if (!found)
+			fprintf(stderr, "trips: verb \"%s\" is not tried\n", verb->name);
+		assert_true(found);
+	}
+	for (size_t way = 0; way < WAYS; way++) {
+		assert_non_null(verb_find(ways[way].verb));
+		assert_true((ways[way].args == NULL) == (ways[way].left_out != NULL));
+	}
+}
+
+static void
+run_way(struct scene *scene, size_t way)
+{
+	struct call call = {.context = &scene->context, .result = json_object(), .why = &scene->why};
+	json_t *args = NULL;
+	char text[400];
+	enum status status;
+
+	snprintf(text, sizeof text, "%s", ways[way].args);
+	if (strstr(text, "%s") != NULL) {
+		size_t at = (size_t)(strstr(text, "%s") - text);
+
+		snprintf(text + at, sizeof text - at, "%s%s", scene->session, ways[way].args + at + 2);
+	}
+	args = json_loads(text, 0, NULL);
+	call.args = args;
+	assert_non_null(args);
+	most = transactions = 0;
+	buf_clear(&scene->why);
+	status = verb_run(verb_find(ways[way].verb), &call);
+	if (status != OK || most > TRIPS_OF_A_VERB || transactions == 0)
+		fprintf(stderr, "trips: %s %s: status %d (%s), %u transactions, the dearest of %u round trips\n", ways[way].verb, text,
+		        status, scene->why.data, transactions, most);
+	assert_int_equal(status, OK);
+	assert_true(transactions > 0);
+	assert_true(most <= TRIPS_OF_A_VERB);
+	json_decref(args);
+	json_decref(call.result);
+}
+
+static void
+no_rule_of_a_verb_waits_for_more_than_three_answers(void **state)
+{
+	struct scene *scene = *state;
+
+	for (size_t way = 0; way < WAYS; way++)
+		if (ways[way].args != NULL)
+			run_way(scene, way);
+}
+
+/* Without --session the caller is looked for among the processes; the session found costs no trip of its own. */
+static void
+finding_out_who_calls_costs_no_more(void **state)
+{
+	struct scene *scene = *state;
+
+	setenv("STILE_SESSION", scene->session, 1);
+	for (size_t way = 0; way < WAYS; way++) {
+		struct call call = {.context = &scene->context, .result = json_object(), .why = &scene->why};
+		json_t *args = ways[way].args == NULL ? NULL : json_loads(ways[way].args, 0, NULL);
+
+		call.args = args;
+		if (args != NULL && json_object_get(args, "session") != NULL && !str_equal(ways[way].verb, "session bind") &&
+		    !str_equal(ways[way].verb, "checkpoint list") && !str_equal(ways[way].verb, "audit list")) {
+			json_object_del(args, "session");
+			most = 0;
+			assert_int_equal(verb_run(verb_find(ways[way].verb), &call), OK);
+			if (most > TRIPS_OF_A_VERB)
+				fprintf(stderr, "trips: %s: %u round trips\n", ways[way].verb, most);
+			assert_true(most <= TRIPS_OF_A_VERB);
+		}
+		json_decref(args);
+		json_decref(call.result);
+	}
+	unsetenv("STILE_SESSION");
+}
+
+/* The event with all that one can bring: two transcripts with responses, a context, an answer that can speak. */
+static void
+fill(struct event *event, enum event_kind kind, const char *client_session)
+{
+	event_init(event);
+	event->kind = kind;
+	event->began_boot_ms = clock_boot_ms();
+	event->context = 160000;
+	event->budget = 200000;
+	event->can_speak = true;
+	snprintf(event->client, sizeof event->client, "claude");
+	snprintf(event->client_session, sizeof event->client_session, "%s", client_session);
+	snprintf(event->transcript, sizeof event->transcript, "/t/main");
+	event->look_count = kind == EVENT_START ? 0 : 2;
+	for (size_t i = 0; i < event->look_count; i++) {
+		struct usage usage = {.message = "m", .request = "r", .input = 10};
+
+		event->looks[i] = (struct transcript_look){.after = {.position = 100, .size = 100}, .context = 1000};
+		snprintf(event->looks[i].before.path, sizeof event->looks[i].before.path, "/t/%zu", i);
+		event->looks[i].after = event->looks[i].before;
+		event->looks[i].after.position = 100;
+		assert_int_equal(usage_list_put(&event->looks[i].usages, &usage), OK);
+	}
+}
+
+static void
+try_event(struct scene *scene, enum event_kind kind, enum arrival arrival, const char *client_session)
+{
+	struct event *event = malloc(sizeof *event);
+	struct event_answer answer = {0};
+	struct transcript main, lagging;
+	enum status status;
+
+	assert_non_null(event);
+	fill(event, kind, client_session);
+	event->arrival = arrival;
+	assert_int_equal(process_agent(&event->process), OK);
+	most = transactions = 0;
+	assert_int_equal(event_positions(&scene->context, event, &main, &lagging, &scene->why), OK);
+	assert_true(most <= 2);
+	most = 0;
+	status = event_handle(&scene->context, event, &answer, &scene->why);
+	if (status != OK || most > TRIPS_OF_AN_EVENT)
+		fprintf(stderr, "trips: event %d, arrival %d, %s: status %d (%s), %u round trips\n", kind, arrival, client_session,
+		        status, scene->why.data, most);
+	assert_int_equal(status, OK);
+	assert_true(transactions >= 2);
+	assert_true(most <= TRIPS_OF_AN_EVENT);
+	event_answer_release(&answer);
+	event_release(event);
+	free(event);
+}
+
+static void
+no_event_waits_for_more_than_four_answers(void **state)
+{
+	static const enum arrival arrivals[] = {ARRIVAL_STARTUP, ARRIVAL_RESUME, ARRIVAL_CLEAR, ARRIVAL_COMPACT, ARRIVAL_FORK};
+	struct scene *scene = *state;
+	char name[30];
+
+	assert_int_equal(context_open(&scene->context, false, &scene->why), OK);
+	for (int kind = 0; kind <= EVENT_METRICS; kind++) {
+		if (kind == EVENT_START)
+			continue;
+		/* of a session that is not known yet, which only a status line may not be; and of one that is */
+		snprintf(name, sizeof name, "new-%d", kind);
+		if (kind != EVENT_METRICS)
+			try_event(scene, (enum event_kind)kind, ARRIVAL_EVENT, name);
+		try_event(scene, (enum event_kind)kind, ARRIVAL_EVENT, "conversation-1");
+	}
+	for (size_t i = 0; i < sizeof arrivals / sizeof *arrivals; i++) {
+		snprintf(name, sizeof name, "started-%zu", i);
+		try_event(scene, EVENT_START, arrivals[i], name);
+		try_event(scene, EVENT_START, arrivals[i], "conversation-2");
+	}
+}
+
+static void
+a_status_line_and_a_dropped_event_cost_as_little(void **state)
+{
+	struct scene *scene = *state;
+	struct session session = {0};
+	struct pressure pressure;
+	size_t peers;
+
+	assert_int_equal(context_open(&scene->context, false, &scene->why), OK);
+	snprintf(session.id, sizeof session.id, "%s", scene->session);
+	session.budget = 200000;
+	most = 0;
+	assert_int_equal(event_standing(&scene->context, &session, &pressure, &peers, &scene->why), OK);
+	assert_int_equal(event_dropped(&scene->context, "claude", "not JSON", &scene->why), OK);
+	assert_true(most <= TRIPS_OF_A_VERB);
+	assert_int_equal(peers, 19);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+CONTRACT_TESTS(TEST(every_verb_of_the_table_is_tried_or_left_out_for_a_reason),
+               TEST(no_rule_of_a_verb_waits_for_more_than_three_answers), TEST(finding_out_who_calls_costs_no_more),
+               TEST(no_event_waits_for_more_than_four_answers), TEST(a_status_line_and_a_dropped_event_cost_as_little))
