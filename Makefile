@@ -27,7 +27,7 @@ check:
 	@$(MAKE) --no-print-directory build build-san build-fuzz
 	@tools/check-layers
 	@tools/check-sizes
-	@tools/requirements --check
+	@tools/requirements --check --strict
 	@tests/run
 
 soak: build build-san build-fuzz
