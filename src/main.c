@@ -53,6 +53,7 @@ main(int argc, char **argv)
 	ssize_t len;
 	int status;
 
+	json_begin();
 	if (!have_streams())
 		return 69;
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */

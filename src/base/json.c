@@ -71,20 +71,14 @@ budget_free(void *data)
 	free(block);
 }
 
-/* jansson hashes keys with a seed that it would read from a device at first use; the layout of this process is seed enough. */
-static void
-json_ready(void)
+void
+json_begin(void)
 {
-	static int mark;
+	int mark;
 
+	/* keys are hashed with a seed that jansson would read from a device; where the kernel put the stack is seed enough */
 	json_object_seed((size_t)&mark ^ (size_t)time(NULL) << 20);
 	json_set_alloc_funcs(budget_malloc, budget_free);
-}
-
-__attribute__((constructor)) static void
-json_start(void)
-{
-	json_ready();
 }
 
 static bool

@@ -17,6 +17,12 @@
 #define JSON_BUDGET ((size_t)64 << 20)
 
 /*
+ * Gives jansson an allocator that keeps the budget.  A program that reads what strangers send calls it first of all; a library
+ * must not, since the allocator is the whole process's.  Without it there is no budget.
+ */
+void json_begin(void);
+
+/*
  * Parses one whole document.  Nested deeper than 2048, malformed, or not UTF-8: BAD_INPUT.  Past JSON_BUDGET, or out of memory: NO_MEMORY.
  * `why` says what is wrong and where.  A lone surrogate escape, which Node's JSON.stringify writes when a text was cut in
  * mid-character, is read as U+FFFD; `text` may be changed for that.  If one whole number needs more than 64 bits, all of the

@@ -70,8 +70,8 @@ def link(folder, main):
         file.write(STARVING)
     libraries = subprocess.run(["pkg-config", "--libs", "sqlite3", "jansson", "inih"], check=True, capture_output=True, text=True).stdout
     done = subprocess.run(
-        [os.environ.get("CC", "cc"), "-O1", "-no-pie", *(CHECKED if stile_test.FAULTS else PLAIN), "-I" + os.path.join(stile_test.TOP, "include"),
-         "-o", program, source, main, os.path.join(BUILD, "libstile.a"), *shlex.split(libraries), "-lm", "-lpthread"],
+        [os.environ.get("CC", "cc"), "-O1", "-no-pie", *(CHECKED if stile_test.FAULTS else PLAIN),
+         "-I" + os.path.join(stile_test.TOP, "include"), "-o", program, source, main, os.path.join(BUILD, "libstile.a"), *shlex.split(libraries), "-lm", "-lpthread"],
         capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError("it can't be linked anew:\n" + done.stderr)

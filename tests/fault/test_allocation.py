@@ -15,6 +15,11 @@ import starving
 import stile_test
 
 
+def shape(done):
+    """What an answer says something about."""
+    return [line.split()[0] for line in done.stdout.splitlines()]
+
+
 class Memory(faulty.Case):
     @classmethod
     def setUpClass(cls):
@@ -25,6 +30,7 @@ class Memory(faulty.Case):
     def setUp(self):
         super().setUp()
         self.repo.stile = self.program
+        self.whole_answer = {kind: shape(self.op(kind).run()) for kind in faulty.KINDS}
 
     def tried(self, kind, which):
         """-> (the operation, its result, whether it left all of its rows)."""
@@ -46,8 +52,10 @@ class Memory(faulty.Case):
         op, done, there = self.tried(kind, which)
         if op.is_acknowledged(done):
             self.assertTrue(there, "acknowledged, and lost")
+            self.assertEqual(shape(done), self.whole_answer[kind], "an answer that lacks parts")
             if kind == "hook":
-                self.assertEqual(self.repo.rows("SELECT cwd, client FROM session WHERE client_session = ?", op.name), [(self.repo.path, "claude")])
+                where = self.repo.rows("SELECT cwd FROM session WHERE client_session = ?", op.name)
+                self.assertEqual(where, [(self.repo.path,)])
             return True
         if kind == "hook" and done.status == 0:
             self.assertIn("not coordinating this session: out of memory", json.loads(done.stdout)["systemMessage"])

@@ -28,7 +28,8 @@ class Disk:
         self.repo, self.path = repo, path
         os.mkdir(path)
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "--", sys.executable, "-c", INSIDE + stile_test.AGENT, path],
+            # an ordinary user mounts in a user namespace of his own
+            ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "--", sys.executable, "-c", INSIDE + stile_test.AGENT, path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=repo.env)
         if self.process.stdout.readline() != b"mounted\n":
             why = self.process.stderr.read().decode()
@@ -82,7 +83,8 @@ class Full(faulty.Case):
         done = self.disk.stile("init", "--client", "none")
         self.assertEqual(done.status, 0, done.stderr)
         self.repo.rows = self.rows
-        self.home = json.loads(self.run_inside("session", "start", "--client", "script", "--client-session", "home", "--json").stdout)["session"]
+        done = self.run_inside("session", "start", "--client", "script", "--client-session", "home", "--json")
+        self.home = json.loads(done.stdout)["session"]
 
     def rows(self, sql, *values):
         """As Repo.rows; where the disk is full not even a reader can open it, so a copy is read."""

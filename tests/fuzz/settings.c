@@ -8,7 +8,17 @@
 
 #define PROGRAM "/opt/stile"
 
+int LLVMFuzzerInitialize(int *count, char ***words);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerInitialize(int *count, char ***words)
+{
+	(void)count;
+	(void)words;
+	json_begin();
+	return 0;
+}
 
 static void
 must(bool holds)
