@@ -19,9 +19,9 @@ static void
 instants_never_go_back_whoever_asks(void **state)
 {
 	struct contract *contract = *state;
-	int64_t last = instant(contract, contract->db, true);
+	int64_t last = instant(contract, contract->db, true), deadline = clock_boot_ms() + 150;
 
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < 300 || clock_boot_ms() < deadline; i++) {
 		int64_t now = instant(contract, i % 2 == 0 ? contract->db : contract->other, i % 5 == 0);
 
 		assert_true(now >= last);

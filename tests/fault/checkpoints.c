@@ -7,6 +7,7 @@
  * commit and every checkpoint runs inside the gate, so B never is between A's look and A's write.
  *
  * The small share is so many commits of each writer; the whole is STILE_SOAK_SECONDS (600).
+ * Time limit: 900 s
  */
 #include "db/sqlite_store.h"
 #include "lib/scratch.h"

@@ -3,7 +3,7 @@
 No crash; a documented status with one line; no trace in the store, unless the answer says that it is not known or could not be
 written; and who was told that it was done finds all of it there.
 
-Time limit: 300 s
+Time limit: 900 s
 """
 import json
 import os

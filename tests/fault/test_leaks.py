@@ -2,7 +2,7 @@
 
 The commands end without giving anything back, so what they would leak shows only here.
 
-Time limit: 300 s
+Time limit: 900 s
 """
 import json
 import os

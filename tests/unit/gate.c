@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,6 +104,9 @@ a_wait_ends_at_its_limit_and_names_the_holder(void **state)
 	assert_true(waited < LIMIT_MS);
 	snprintf(expected, sizeof expected, "busy: process %d has held the write gate for more than 60 ms; try again", getpid());
 	assert_string_equal(scene->why.data, expected);
+	/* who gave up stands in nobody's way */
+	gate_leave(&scene->gate);
+	assert_int_equal(gate_take(&scene->gate, 0, &scene->why), OK);
 }
 
 static void
@@ -210,6 +214,56 @@ waits(void *arg)
 	return NULL;
 }
 
+static bool
+turnstile_is_taken(const struct scene *scene)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1};
+
+	return fcntl(scene->other.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+struct passing {
+	const struct scene *scene;
+	struct gate gate;
+	enum status status;
+};
+
+static void *
+gets_in_and_out(void *arg)
+{
+	struct passing *passing = arg;
+
+	passing->status = gate_take(&passing->gate, LIMIT_MS, NULL);
+	if (passing->status == OK)
+		gate_leave(&passing->gate);
+	return NULL;
+}
+
+/* Its descriptor stays open, as a resident's does: nothing of its wait may stay with it. */
+static void
+who_waited_got_in_and_left_is_in_nobodys_way(void **state)
+{
+	struct scene *scene = *state;
+
+	for (int i = 0; i < 20; i++) {
+		struct passing passing = {.scene = scene};
+		pthread_t thread;
+
+		assert_int_equal(gate_open(&passing.gate, scene->folder, false, NULL), OK);
+		assert_int_equal(gate_take(&scene->gate, LIMIT_MS, NULL), OK);
+		assert_int_equal(pthread_create(&thread, NULL, gets_in_and_out, &passing), 0);
+		/* it waits at the gate when nobody can pass the turnstile any more */
+		while (!turnstile_is_taken(scene))
+			sched_yield();
+		gate_leave(&scene->gate);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(passing.status, OK);
+		assert_int_equal(gate_take(&scene->gate, 0, &scene->why), OK);
+		gate_leave(&scene->gate);
+		gate_close(&passing.gate);
+	}
+}
+
 /*
  * What ends a wait is a signal, and how a signal is taken is one thing for all threads.  When the first waiter put back what it
  * had found, the alarm of the second ended the process.
@@ -260,5 +314,5 @@ a_process_that_is_gone_is_not_named_as_the_holder(void **state)
 TESTS(TEST(a_gate_is_made_only_if_asked_for_and_is_its_owners_alone), TEST(who_has_it_keeps_everybody_else_out),
       TEST(a_wait_ends_at_its_limit_and_names_the_holder), TEST(closing_it_leaves_it),
       TEST(a_gate_that_was_removed_or_replaced_lets_nobody_in), TEST(nobody_can_stop_the_holder_from_the_terminal),
-      TEST(a_wait_leaves_the_callers_signals_as_they_were), TEST(threads_of_one_process_wait_each_to_its_own_limit),
-      TEST(a_process_that_is_gone_is_not_named_as_the_holder))
+      TEST(a_wait_leaves_the_callers_signals_as_they_were), TEST(who_waited_got_in_and_left_is_in_nobodys_way),
+      TEST(threads_of_one_process_wait_each_to_its_own_limit), TEST(a_process_that_is_gone_is_not_named_as_the_holder))

@@ -314,6 +314,66 @@ a_new_store_is_made_only_if_asked_for(void **state)
 	scratch_remove(folder);
 }
 
+static int
+makes_a_store(void *folder)
+{
+	sqlite3_reset_auto_extension();
+	contract_close(contract_store(0, folder));
+	return 0;
+}
+
+static char *made_now; /* the folder in which another process makes the store at that moment; NULL when it has */
+
+/* Called when a statement is prepared that reads the list of tables: the one that asks whose database it is. */
+static int
+make_it_now(void *unused, int action, const char *table, const char *column, const char *database, const char *inner)
+{
+	struct scratch_child child;
+
+	(void)unused;
+	(void)column;
+	(void)database;
+	(void)inner;
+	if (made_now != NULL && action == SQLITE_READ && str_equal(table, "sqlite_master")) {
+		scratch_spawn(&child, makes_a_store, made_now);
+		made_now = NULL;
+		if (scratch_wait(&child, 20000) != 0)
+			abort();
+	}
+	return SQLITE_OK;
+}
+
+static int
+watch(sqlite3 *handle, char **error, const void *routines)
+{
+	(void)error;
+	(void)routines;
+	return sqlite3_set_authorizer(handle, make_it_now, NULL);
+}
+
+/*
+ * A looks for our table and finds none; B makes the store; A looks whose database it is and finds that it is ours, yet has no
+ * number of it: that is no damage.
+ */
+static void
+a_store_that_another_makes_at_this_moment_is_found(void **state)
+{
+	char *folder = scratch_folder(), *file = scratch_path(folder, "stile.db");
+	struct sqlite_options options = {.folder = folder, .file = file, .make = true};
+	struct scene *scene = *state;
+	struct db *db;
+
+	made_now = folder;
+	assert_int_equal(sqlite3_auto_extension((void (*)(void))watch), SQLITE_OK);
+	assert_int_equal(sqlite_open(&options, &db, &scene->why), OK);
+	sqlite3_reset_auto_extension();
+	assert_null(made_now);
+	assert_int_equal(store_number(db, "SELECT count(*) FROM store WHERE schema >= $1", DB_INT(1)), 1);
+	contract_close(db);
+	free(file);
+	scratch_remove(folder);
+}
+
 static void
 a_schema_that_grew_under_a_resident_is_refused_by_it(void **state)
 {
@@ -347,5 +407,5 @@ TESTS(TEST(values_come_back_as_they_went_in), TEST(many_rows_and_long_texts_come
       TEST(the_first_of_several_failures_is_the_one_that_is_told), TEST(the_clock_goes_on_from_what_was_fixed_for_this_boot),
       TEST(after_a_boot_the_clock_goes_on_behind_the_last_instant_given), TEST(what_the_store_saw_is_kept_to_the_second),
       TEST(settings_are_those_that_durability_counts_on), TEST(the_log_is_copied_back_when_it_has_grown),
-      TEST(a_new_store_is_made_only_if_asked_for), TEST(a_schema_that_grew_under_a_resident_is_refused_by_it),
-      TEST(tokens_of_the_dialect_are_replaced_and_nothing_else))
+      TEST(a_new_store_is_made_only_if_asked_for), TEST(a_store_that_another_makes_at_this_moment_is_found),
+      TEST(a_schema_that_grew_under_a_resident_is_refused_by_it), TEST(tokens_of_the_dialect_are_replaced_and_nothing_else))
