@@ -11,7 +11,7 @@
 static enum status
 open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
 {
-	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make};
+	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make, .alone = true};
 
 	return sqlite_open(&options, out, why);
 }
@@ -30,14 +30,17 @@ run(struct context *context, int count, char **words, int64_t began_boot_ms)
 	return cli_run(context, count, words);
 }
 
-/* Without these three a file of the store would be opened as one of them, and an answer written into it. */
+/*
+ * Without these three a file of the store would be opened as one of them, and an answer written into it.  Only for reading, so
+ * that an answer which goes nowhere is an error.
+ */
 static bool
 have_streams(void)
 {
 	int fd;
 
 	do
-		fd = open("/dev/null", O_RDWR);
+		fd = open("/dev/null", O_RDONLY);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);

@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include "base/str.h"
+
 #include <math.h>
 #include <setjmp.h>
 
@@ -177,6 +179,8 @@ json_parse(char *text, size_t len, json_t **out, struct buf *why)
 		return why_not(why, NO_MEMORY, "not read: parsing it needs more than %zu MiB", JSON_BUDGET >> 20);
 	if (root == NULL && starved)
 		return why_not(why, NO_MEMORY, "out of memory");
+	if (root == NULL && json_error_code(&error) == json_error_out_of_memory)
+		return why_not(why, NO_MEMORY, "out of memory");
 	if (root == NULL)
 		return why_not(why, BAD_INPUT, "not JSON: %s at byte %d", error.text, error.position);
 	starved = before;
@@ -242,6 +246,26 @@ json_write(struct buf *out, const json_t *value)
 {
 	if (json_dump_callback(value, write_chunk, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0 && out->failed == OK)
 		out->failed = NO_MEMORY;
+}
+
+json_t *
+json_lossy(const char *text, size_t len)
+{
+	json_t *value = json_stringn(text, len);
+	char *copy = value == NULL ? strndup(text, len) : NULL;
+
+	if (copy == NULL)
+		return value;
+	for (size_t at = 0, end = strlen(copy), step; at < end; at += step) {
+		step = str_char(copy + at, end - at);
+		if (step == 0) {
+			copy[at] = '?';
+			step = 1;
+		}
+	}
+	value = json_string(copy);
+	free(copy);
+	return value;
 }
 
 json_t *

@@ -47,6 +47,9 @@ bool json_starved(void);
 /* Adds the compact text of `value`, on one line, keys in the order they were set. */
 void json_write(struct buf *out, const json_t *value);
 
+/* A text for people, of bytes that may be none (a path, a branch): what isn't UTF-8 becomes '?'.  NULL without memory. */
+json_t *json_lossy(const char *text, size_t len);
+
 /* A number as JSON: whole if it is whole. */
 json_t *json_number(double value);
 

@@ -247,30 +247,6 @@ parse_status_line(const json_t *payload, struct event *out, struct buf *why)
 	return OK;
 }
 
-/* A branch or folder may be named in bytes that JSON can't hold; the rest of the sentence is still worth saying. */
-static json_t *
-text_value(const struct buf *text)
-{
-	json_t *value = json_stringn(text->data, text->len);
-	char *copy;
-
-	if (value != NULL)
-		return value;
-	copy = strndup(text->data, text->len);
-	if (copy == NULL)
-		return NULL;
-	for (size_t at = 0, len = strlen(copy), step; at < len; at += step) {
-		step = str_char(copy + at, len - at);
-		if (step == 0) {
-			copy[at] = '?';
-			step = 1;
-		}
-	}
-	value = json_string(copy);
-	free(copy);
-	return value;
-}
-
 static void
 render_denial(const struct buf *reason, struct buf *err)
 {
@@ -297,11 +273,11 @@ render(const struct event *event, const struct hook_answer *answer, struct buf *
 		json_t *specific = json_object();
 
 		json_object_set_new(specific, "hookEventName", json_string(event->name));
-		json_object_set_new(specific, "additionalContext", text_value(&answer->to_model));
+		json_object_set_new(specific, "additionalContext", json_lossy(answer->to_model.data, answer->to_model.len));
 		json_object_set_new(document, "hookSpecificOutput", specific);
 	}
 	if (answer->to_person.len > 0)
-		json_object_set_new(document, "systemMessage", text_value(&answer->to_person));
+		json_object_set_new(document, "systemMessage", json_lossy(answer->to_person.data, answer->to_person.len));
 	json_write(out, document);
 	buf_text(out, "\n");
 	json_decref(document);

@@ -239,6 +239,9 @@ join(struct txn *txn, const struct session_start *start, struct arrived *out, st
 	audit_add(txn, ask.session, "binding.set", ask.slot, out->session.client_session, ask.value);
 	txn->actor = actor;
 	snprintf(out->session.client_session, sizeof out->session.client_session, "%s", start->client_session);
+	/* it began before the end that it undoes was told */
+	if (out->session.state == SESSION_ENDED && start->began_ms > 0 && start->began_ms < out->session.state_ms)
+		out->session.state_ms = start->began_ms;
 	out->joined = true;
 	return OK;
 }

@@ -26,6 +26,15 @@ read_percents(const struct config *config, int64_t out[CHECKPOINTS_MAX], size_t 
 	return OK;
 }
 
+enum status
+checkpoint_check(const struct config *config, struct buf *why)
+{
+	int64_t percents[CHECKPOINTS_MAX];
+	size_t count;
+
+	return read_percents(config, percents, &count, why);
+}
+
 static bool
 has_percent(const struct checkpoint_list *list, int64_t percent)
 {

@@ -24,6 +24,9 @@ struct checkpoint_list {
 	size_t count;
 };
 
+/* Whether the configured percents can be followed.  BAD_CONFIG with `why`. */
+enum status checkpoint_check(const struct config *config, struct buf *why) MUST_CHECK;
+
 /*
  * Looks at the metric context_tokens as it is now: fires what is due into *fired, and if `tell`, marks all that nobody was told
  * of as told and gives them in *told.  The caller holds the session's row.  One round trip.  BAD_CONFIG.

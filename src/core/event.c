@@ -146,6 +146,9 @@ move(struct txn *txn, const struct event *event, struct event_answer *answer)
 	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
 	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
 		return;
+	/* a sub-agent that ends when the turn, or the session, is over begins nothing */
+	if (event->kind == EVENT_SUB_ENDS && (session->state == SESSION_IDLE || session->state == SESSION_ENDED))
+		return;
 	session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail);
 }
 
@@ -154,8 +157,9 @@ count(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
-	/* of a conversation that was cleared since: it is spend, but no context of now */
-	bool over = strcmp(session->client_session, event->client_session) != 0;
+	/* of a conversation that was cleared, or a context that was compacted, since: it is spend, but no context of now */
+	bool over = strcmp(session->client_session, event->client_session) != 0 ||
+	            (event->kind != EVENT_START && event->began_ms < session->generation_ms && session->generation > 1);
 
 	if (event->kind != EVENT_START && event->kind != EVENT_METRICS)
 		session->events++;

@@ -192,7 +192,7 @@ session_list(struct txn *txn, bool all, struct session_list *out, struct buf *wh
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
 	                            "SELECT " SESSION_COLUMNS " FROM session WHERE project = $1"
-	                            " AND ($2 = 1 OR state NOT IN ('ended', 'lost')) ORDER BY started_ms, session LIMIT $3",
+	                            " AND ($2 = 1 OR state NOT IN ('ended', 'lost')) ORDER BY started_ms DESC, session DESC LIMIT $3",
 	                            DB_TEXT(txn->project), DB_INT(all), DB_INT(SESSIONS_MAX));
 
 	if (status != OK)
@@ -200,7 +200,7 @@ session_list(struct txn *txn, bool all, struct session_list *out, struct buf *wh
 	*out = (struct session_list){.items = calloc(rows.count + 1, sizeof *out->items)};
 	if (out->items == NULL)
 		status = why_not(why, NO_MEMORY, "out of memory");
-	for (size_t i = 0; i < rows.count && status == OK; i++)
+	for (size_t i = rows.count; i-- > 0 && status == OK;)
 		session_from_row(&rows, i, &out->items[out->count++]);
 	db_rows_release(&rows);
 	return status;

@@ -111,7 +111,7 @@ struct session_list {
 	size_t count;
 };
 
-/* Every session of the project that is live, and with `all` every other too, oldest first; at most 10,000. */
+/* Every session of the project that is live, and with `all` every other too, oldest first; of more than 10,000 the newest. */
 enum status session_list(struct txn *txn, bool all, struct session_list *out, struct buf *why) MUST_CHECK;
 void session_list_release(struct session_list *list);
 

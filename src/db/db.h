@@ -30,7 +30,7 @@ struct db_value {
 	double real;
 };
 
-#define DB_TEXT(value) ((struct db_value){.type = (value) == NULL ? DB_TYPE_NULL : DB_TYPE_TEXT, .text = (value)})
+#define DB_TEXT(value) ((struct db_value){.type = DB_TYPE_TEXT, .text = (value)}) /* NULL is bound as NULL */
 #define DB_INT(value) ((struct db_value){.type = DB_TYPE_INT, .whole = (int64_t)(value)})
 #define DB_REAL(value) ((struct db_value){.type = DB_TYPE_REAL, .real = (double)(value)})
 #define DB_NULL ((struct db_value){.type = DB_TYPE_NULL})

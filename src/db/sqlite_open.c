@@ -224,9 +224,14 @@ open_files(struct sqlite *store, const struct sqlite_options *options, struct bu
 	struct stat there;
 	enum status status;
 
-	if (!memory && !options->make && stat(options->file, &there) != 0)
-		return why_not(why, STORE_DOWN, "%s: %s; run `stile init` in the codebase", options->file,
-		               errno == ENOENT ? "there is no store" : strerror(errno));
+	if (!memory && lstat(options->file, &there) != 0) {
+		if (errno != ENOENT)
+			return why_not(why, STORE_DOWN, "%s: %s", options->file, strerror(errno));
+		if (!options->make)
+			return why_not(why, STORE_DOWN, "%s: there is no store; run `stile init` in the codebase", options->file);
+	} else if (!memory && S_ISLNK(there.st_mode)) {
+		return why_not(why, STORE_DOWN, "%s: is a link, and a store holds none", options->file);
+	}
 	if (!memory && (status = file_locks_are_local(options->folder, why)) != OK)
 		return status;
 	if (!memory && (status = gate_open(&store->gate, options->folder, options->make, why)) != OK)
@@ -249,6 +254,29 @@ make_files(struct sqlite *store, const struct sqlite_options *options, struct bu
 	return file_give(options->file, why) == OK && file_give(store->gate.path, why) == OK ? OK : STORE_DOWN;
 }
 
+static int
+no_folder(const char *path, int *fd)
+{
+	(void)path;
+	(void)fd;
+	return SQLITE_CANTOPEN;
+}
+
+/*
+ * With its first sync of the log a process syncs the folder too, in case it has just made the log: half the price of a commit,
+ * and paid while the gate is held.  A log with something in it was made, and its folder synced, by an earlier one.
+ */
+static void
+spare_folder(const struct sqlite *store)
+{
+	char path[4200];
+	struct stat log;
+
+	snprintf(path, sizeof path, "%s-wal", store->file);
+	if (stat(path, &log) == 0 && log.st_size > 0)
+		sqlite3_vfs_find(NULL)->xSetSystemCall(sqlite3_vfs_find(NULL), "openDirectory", (sqlite3_syscall_ptr)no_folder);
+}
+
 static enum status
 open_store(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
 {
@@ -263,6 +291,8 @@ open_store(struct sqlite *store, const struct sqlite_options *options, struct bu
 		return why_not(why, STORE_DOWN, "%s: is empty; run `stile init` in the codebase", store->file);
 	if (status == OK && number < SCHEMA_NEWEST)
 		status = make_or_migrate(store, why);
+	if (status == OK && options->alone && !options->make)
+		spare_folder(store);
 	return status;
 }
 

@@ -70,18 +70,28 @@ hook_place(struct context *context, const struct client *client, struct event *e
 	return OK;
 }
 
+/* Whether it is a folder of ours, made now or before. */
+static bool
+is_ours(const char *path)
+{
+	struct stat folder;
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return false;
+	return lstat(path, &folder) == 0 && S_ISDIR(folder.st_mode) && folder.st_uid == getuid();
+}
+
 /* The folder for marks: ours, 0700.  False when there is none that we can trust. */
 static bool
 mark_folder(char out[PATH_SIZE])
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	struct stat folder;
-	int len = runtime != NULL && *runtime == '/' ? snprintf(out, PATH_SIZE, "%s/stile", runtime)
-	                                             : snprintf(out, PATH_SIZE, "/tmp/stile-%lu", (unsigned long)getuid());
+	int len = runtime == NULL ? 0 : snprintf(out, PATH_SIZE, "%s/stile", runtime);
 
-	if (len < 0 || len >= PATH_SIZE || (mkdir(out, 0700) != 0 && errno != EEXIST))
-		return false;
-	return lstat(out, &folder) == 0 && S_ISDIR(folder.st_mode) && folder.st_uid == getuid();
+	if (len > 0 && len < PATH_SIZE && *runtime == '/' && is_ours(out))
+		return true;
+	snprintf(out, PATH_SIZE, "/tmp/stile-%lu", (unsigned long)getuid());
+	return is_ours(out);
 }
 
 bool
@@ -158,7 +168,7 @@ ends_in_line(const char *path)
 
 /* Later commands of the session find it by its environment. */
 static void
-write_env_file(const struct event_answer *answer)
+write_env_file(const struct event_answer *answer, struct buf *to_person)
 {
 	const char *path = getenv("CLAUDE_ENV_FILE");
 	struct buf line;
@@ -170,7 +180,7 @@ write_env_file(const struct event_answer *answer)
 	str_shell_quote(&line, answer->arrived.session.id);
 	buf_text(&line, "\n");
 	if (file_append(path, line.data, line.len, NULL) != OK)
-		fprintf(stderr, "stile: %s: STILE_SESSION could not be written\n", path);
+		buf_printf(to_person, "stile: %s: STILE_SESSION could not be written", path);
 	buf_release(&line);
 }
 
@@ -234,8 +244,8 @@ fails_closed(const struct context *context)
 	config_init(&config);
 	status = context_config(context, &config, NULL);
 	fail = config_get(&config, "stile", "fail");
-	/* who wrote `closed` meant it, also when another line is bad */
-	closed = (status == OK || status == BAD_CONFIG || status == NO_MEMORY) && fail != NULL && str_equal(fail, "closed");
+	/* who wrote anything but `open` meant it to close, also when another line is bad */
+	closed = (status == OK || status == BAD_CONFIG || status == NO_MEMORY) && fail != NULL && strcmp(fail, "open") != 0;
 	config_release(&config);
 	return closed;
 }
@@ -275,7 +285,7 @@ speak(struct context *context, const struct client *client, struct event *event,
 	answer_init(&answer);
 	if (event->kind == EVENT_START) {
 		event_peers(context, &found->arrived.others, found->at_ms);
-		write_env_file(found);
+		write_env_file(found, &answer.to_person);
 		if (event->can_speak)
 			tell_peers(found, &answer.to_model);
 	}

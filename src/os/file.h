@@ -58,6 +58,12 @@ enum status file_append(const char *path, const void *data, size_t len, struct b
 /* Makes the folder (`mode`, less the umask) if it isn't there; its parent must be.  *made says whether it was; may be NULL. */
 enum status file_make_folder(const char *path, mode_t mode, bool *made, struct buf *why) MUST_CHECK;
 
+/*
+ * Whether `folder` is a folder, not a link, and holds no link: what somebody planted would be written through.  OK when it isn't
+ * there; STORE_DOWN with `why` naming the link.
+ */
+enum status file_no_links(const char *folder, struct buf *why) MUST_CHECK;
+
 /* Removes the folder with all that is in it; links are removed, not followed.  OK when it isn't there.  IO_FAILED. */
 enum status file_remove_folder(const char *path, struct buf *why) MUST_CHECK;
 

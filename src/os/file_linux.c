@@ -87,7 +87,8 @@ file_read(const char *path, struct buf *out, struct buf *why)
 enum status
 file_append(const char *path, const void *data, size_t len, struct buf *why)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	/* a pipe that nobody reads must not hold us */
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
 	ssize_t done;
 	int error;
 
@@ -282,4 +283,30 @@ file_lock(const char *path, int64_t wait_ms, int *fd, struct buf *why)
 			return why_not(why, IO_FAILED, "%s: can't be locked: %s", path, strerror(errno));
 		/* it was removed while we waited for it: what is there now is another lock */
 	}
+}
+
+/* The first link below a folder; nftw hands on nothing of its caller's. */
+static _Thread_local char planted[4096];
+
+static int
+see_link(const char *path, const struct stat *about, int kind, struct FTW *where)
+{
+	(void)about;
+	(void)where;
+	if (kind != FTW_SL)
+		return 0;
+	snprintf(planted, sizeof planted, "%s", path);
+	return 1;
+}
+
+enum status
+file_no_links(const char *folder, struct buf *why)
+{
+	int found = nftw(folder, see_link, 8, FTW_PHYS);
+
+	if (found == 0 || (found < 0 && errno == ENOENT))
+		return OK;
+	if (found < 0)
+		return why_not(why, STORE_DOWN, "%s: %s", folder, strerror(errno));
+	return why_not(why, STORE_DOWN, "%s: is a link, and a store holds none; name the folder itself with STILE_STORE", planted);
 }

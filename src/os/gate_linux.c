@@ -41,7 +41,7 @@ gate_open(struct gate *gate, const char *folder, bool make, struct buf *why)
 	gate->fd = -1;
 	if (len < 0 || (size_t)len >= sizeof gate->path)
 		return why_not(why, STORE_DOWN, "%s: the path is too long", folder);
-	gate->fd = open(gate->path, O_RDWR | O_CLOEXEC | (make ? O_CREAT : 0), 0600);
+	gate->fd = open(gate->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
 	if (gate->fd < 0)
 		return why_not(why, STORE_DOWN, "%s: %s%s", gate->path, strerror(errno), what_to_do(errno));
 	return OK;

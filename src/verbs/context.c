@@ -1,4 +1,5 @@
 #include "base/config.h"
+#include "core/checkpoint.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "verbs/verb.h"
@@ -65,6 +66,8 @@ check(const struct config *config, struct buf *why)
 		status = config_duration(config, "stile", "error_window", &number, why);
 	if (status == OK && strcmp(fail, "open") != 0 && strcmp(fail, "closed") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
+	if (status == OK)
+		status = checkpoint_check(config, why);
 	snprintf(section, sizeof section, "profile %.100s", profile);
 	if (status == OK && !config_has(config, section))
 		status = why_not(why, BAD_CONFIG, "config: [stile] profile = %s: there is no [%s]", profile, section);

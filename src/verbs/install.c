@@ -4,6 +4,7 @@
 #include "os/file.h"
 #include "verbs/install_set.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -91,6 +92,17 @@ unmake(const struct context *context)
 		rmdir(context->address.folder);
 }
 
+/* A bare repository has no files that an agent could work on; its worktrees have. */
+static bool
+is_bare(const struct place *place)
+{
+	char path[PATH_SIZE];
+
+	return place->common[0] == '\0' && paths_join(path, sizeof path, place->root, "HEAD") == OK && access(path, F_OK) == 0 &&
+	       paths_join(path, sizeof path, place->root, "objects") == OK && access(path, F_OK) == 0 &&
+	       paths_join(path, sizeof path, place->root, "refs") == OK && access(path, F_OK) == 0;
+}
+
 enum status
 install_guard(struct context *context, bool hooks, json_t *result, struct buf *why)
 {
@@ -98,6 +110,8 @@ install_guard(struct context *context, bool hooks, json_t *result, struct buf *w
 	bool made = false;
 	int fd, tries = 0;
 
+	if (is_bare(&context->place))
+		return why_not(why, BAD_INPUT, "%s: is a bare repository; run this in a worktree of it", context->place.root);
 	do {
 		if (file_make_folder(context->address.folder, 0700, &made, why) != OK)
 			return STORE_DOWN;
@@ -109,28 +123,56 @@ install_guard(struct context *context, bool hooks, json_t *result, struct buf *w
 	if (hooks)
 		status = install_guard_locked(context, result, why);
 	else if ((status = context_open(context, true, why)) == OK)
-		json_object_set_new(result, "store", json_string(context->address.folder));
+		json_object_set_new(result, "store", json_lossy(context->address.folder, strlen(context->address.folder)));
 	if (status != OK && made && !context->engine_open)
 		unmake(context);
 	close(fd);
 	return status;
 }
 
+/* What is remembered of worktrees that aren't here now is kept for when they are back; without any the folder goes. */
+static void
+tell_kept(const char *records, json_t *result)
+{
+	const char *before = json_text(result, "note", "");
+	DIR *folder = opendir(records);
+	struct dirent *entry;
+	struct buf note;
+
+	if (folder == NULL)
+		return;
+	buf_init(&note, (size_t)1 << 20);
+	while ((entry = readdir(folder)) != NULL)
+		if (entry->d_name[0] != '.')
+			buf_printf(&note, "%s%s", note.len == 0 ? "not here, so undo again when they are back: " : ", ", entry->d_name);
+	closedir(folder);
+	if (note.len > 0)
+		json_object_set_new(result, "note", json_sprintf("%s%s%s", before, *before == '\0' ? "" : "; ", note.data));
+	else
+		rmdir(records);
+	buf_release(&note);
+}
+
 enum status
 install_undo_locked(struct context *context, json_t *result, struct buf *why)
 {
 	struct install_set set;
-	char records[PATH_SIZE];
+	char records[PATH_SIZE], seen[PATH_SIZE];
 	enum status status = install_set_find(context, &set, why);
 
 	if (status == OK)
 		status = install_set_plan_undo(&set, why);
 	if (status == OK)
 		status = install_set_undo(&set, why);
-	if (status == OK && install_records(context, "", records) == OK)
-		status = file_remove_folder(records, why);
+	if (status == OK && install_records(context, "seen", seen) == OK && file_remove(seen, why) == IO_FAILED)
+		status = IO_FAILED;
 	if (status == OK)
 		install_set_tell(&set, result);
+	if (status == OK && install_records(context, "worktrees", records) == OK)
+		tell_kept(records, result);
+	/* empty now, unless something is kept */
+	if (status == OK && install_records(context, "", records) == OK)
+		rmdir(records);
 	install_set_release(&set);
 	return status;
 }

@@ -313,6 +313,7 @@ plan_clean(struct install_file *file, const struct record *record, struct buf *w
 	if (status != OK)
 		return name_it(file, status, why);
 	file->changes = !same(&file->now, &file->next);
+	file->unknown = !record->known;
 	if (!file->changes)
 		return OK;
 	/* where there was no file, an empty object is nothing that anybody left */

@@ -36,6 +36,7 @@ struct install_file {
 	bool there; /* there is a file, holding `now` */
 	bool stays; /* there will be one, holding `next` */
 	bool changes;
+	bool unknown; /* undone without knowing what was there before */
 	struct buf now;
 	struct buf next;
 	enum install_outcome outcome;

@@ -27,6 +27,8 @@ install_lock(const struct context *context, int64_t wait_ms, int *fd, struct buf
 
 	if (paths_join(path, sizeof path, context->address.folder, "install.lock") != OK)
 		return why_not(why, IO_FAILED, "the path is too long: %s", context->address.folder);
+	if (file_no_links(context->address.folder, why) != OK)
+		return STORE_DOWN;
 	return file_lock(path, wait_ms, fd, why);
 }
 
@@ -146,7 +148,7 @@ tell_one(const struct install_file *file, json_t *worktrees, json_t *result)
 	if (file->kind == INSTALL_EXCLUDE)
 		json_object_set_new(result, "exclude", json_string(outcome));
 	else
-		json_array_append_new(worktrees, json_pack("{s:s%, s:s}", "root", file->path, len, "settings", outcome));
+		json_array_append_new(worktrees, json_pack("{s:o, s:s}", "root", json_lossy(file->path, len), "settings", outcome));
 }
 
 void
@@ -157,7 +159,7 @@ install_set_tell(const struct install_set *set, json_t *result)
 	struct buf note;
 
 	buf_init(&note, (size_t)1 << 20);
-	json_object_set_new(result, "store", json_string(set->context->address.folder));
+	json_object_set_new(result, "store", json_lossy(set->context->address.folder, strlen(set->context->address.folder)));
 	json_object_set_new(result, "worktrees", worktrees);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct install_file *file = &set->files[i];
@@ -165,12 +167,11 @@ install_set_tell(const struct install_set *set, json_t *result)
 		tell_one(file, worktrees, result);
 		changed = changed || file->changes;
 		if (file->outcome == INSTALL_CLEANED)
-			buf_printf(&note, "%s%s",
-			           note.len == 0 ? "changed by somebody since init, so only our entries were taken out: " : ", ",
-			           file->path);
+			buf_printf(&note, "%s%s: only our entries were taken out, because %s", note.len == 0 ? "" : "; ", file->path,
+			           file->unknown ? "this store has no record of what was there" : "it was changed since init");
 	}
 	json_object_set_new(result, "changed", json_boolean(changed));
 	if (note.len > 0)
-		json_object_set_new(result, "note", json_string(note.data));
+		json_object_set_new(result, "note", json_lossy(note.data, note.len));
 	buf_release(&note);
 }

@@ -23,6 +23,8 @@ change(struct txn *txn, struct work *work, struct buf *why)
 	struct checkpoint_list told;
 	char after[40];
 
+	if (row != NULL && work->amount < 0)
+		return why_not(why, BAD_INPUT, "%s is never below 0", work->name);
 	if (row != NULL && work->set && row->kind == METRIC_COUNTER)
 		return why_not(why, BAD_INPUT, "%s is a counter; use `stile metric add`", work->name);
 	if (row != NULL && !work->set && row->kind == METRIC_GAUGE)

@@ -141,22 +141,6 @@ verb_run(const struct verb *verb, struct call *call)
 void
 verb_refusal(json_t *result, enum status status, const struct buf *why)
 {
-	json_t *hint = json_stringn(why->data, why->len);
-	char text[WHY_MAX];
-	size_t step;
-
-	/* a path in it may be in bytes that are no text */
-	if (hint == NULL) {
-		snprintf(text, sizeof text, "%s", why->data);
-		for (char *at = text; *at != '\0'; at += step) {
-			step = str_char(at, strlen(at));
-			if (step == 0) {
-				*at = '?';
-				step = 1;
-			}
-		}
-		hint = json_string(text);
-	}
 	json_object_set_new(result, "error", json_string(status_row(status)->word));
-	json_object_set_new(result, "hint", hint);
+	json_object_set_new(result, "hint", json_lossy(why->data, why->len));
 }

@@ -19,7 +19,9 @@ class Docs(stile_test.Case):
 
     def test_every_verb_that_the_readme_types_exists(self):
         text = self.repo.run("help").stdout
-        for line in re.findall(r"^    stile ([a-z]+(?: [a-z]+)?)", read("README.md"), re.M):
+        lines = re.findall(r"^    stile ([a-z]+(?: [a-z]+)?)", read("README.md"), re.M)
+        self.assertTrue(lines)
+        for line in lines:
             self.assertIn("  " + line.split("  ")[0].strip(), text)
 
     def test_every_document_that_a_document_names_is_there(self):
@@ -38,7 +40,9 @@ class Docs(stile_test.Case):
 
     def test_every_declared_metric_stands_in_the_docs(self):
         text = read("docs", "metrics.md")
-        for name in re.findall(r'^    \{"([a-z_]+)", METRIC_', read("src", "core", "metric.c"), re.M):
+        names = re.findall(r'^\s+\{"([a-z_]+)", METRIC_', read("src", "core", "metric.c"), re.M)
+        self.assertTrue(names)
+        for name in names:
             self.assertIn("`%s`" % name, text)
 
 

@@ -145,8 +145,10 @@ close_two(void **state)
 static void
 assert_number(struct two *two, const char *sql, const char *with, int64_t expected)
 {
-	assert_int_equal(store_number_of(two->contract->db, sql, &DB_TEXT(with), 1), expected);
-	assert_int_equal(store_number_of(two->contract->other, sql, &DB_TEXT(with), 1), expected);
+	const struct db_value arg = DB_TEXT(with);
+
+	assert_int_equal(store_number_of(two->contract->db, sql, &arg, 1), expected);
+	assert_int_equal(store_number_of(two->contract->other, sql, &arg, 1), expected);
 }
 
 /* Rows: R13 */

@@ -1,8 +1,8 @@
-/* Every test program begins as ours does. */
 #include "base/json.h"
+#include "lib/test.h"
 
-__attribute__((constructor)) static void
-begin(void)
+void
+test_begin(void)
 {
 	json_begin();
 }

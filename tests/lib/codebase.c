@@ -3,7 +3,6 @@
 #include "lib/store.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -82,13 +81,11 @@ launch(void *arg)
 	const struct codebase *codebase = launch->codebase;
 	const char *argv[WORDS_MAX + 2] = {"stile"};
 
-	for (size_t i = 0; launch->words[i] != NULL && i < WORDS_MAX; i++)
+	for (size_t i = 0; i < WORDS_MAX && launch->words[i] != NULL; i++)
 		argv[i + 1] = launch->words[i];
 	for (size_t i = 0; i < 4 && codebase->env[i] != NULL; i++)
 		putenv((char *)(uintptr_t)codebase->env[i]);
 	if (dup2(launch->in, 0) < 0 || dup2(launch->out, 1) < 0 || dup2(launch->err, 2) < 0 || chdir(codebase->folder) != 0)
-		return 126;
-	if (codebase->user != 0 && (setgroups(0, NULL) != 0 || setgid(codebase->user) != 0 || setuid(codebase->user) != 0))
 		return 126;
 	execv(codebase->program, (char *const *)(uintptr_t)argv);
 	return 127;
@@ -130,13 +127,7 @@ read_back(int fd, char *out, size_t size)
 void
 codebase_finish(struct running *running, struct said *said)
 {
-	codebase_finish_within(running, said, CODEBASE_LIMIT_MS);
-}
-
-void
-codebase_finish_within(struct running *running, struct said *said, int limit_ms)
-{
-	said->status = scratch_wait(&running->child, limit_ms);
+	said->status = scratch_wait(&running->child, CODEBASE_LIMIT_MS);
 	read_back(running->out, said->out, sizeof said->out);
 	read_back(running->err, said->err, sizeof said->err);
 	/* as tests/run sets it: a status that none of our outcomes has */
@@ -145,18 +136,10 @@ codebase_finish_within(struct running *running, struct said *said, int limit_ms)
 }
 
 void
-codebase_run(const struct codebase *codebase, struct said *said, ...)
+codebase_run_words(const struct codebase *codebase, struct said *said, const char *const *words)
 {
-	const char *words[WORDS_MAX + 1];
 	struct running running;
-	size_t count = 0;
-	va_list args;
 
-	va_start(args, said);
-	while (count < WORDS_MAX && (words[count] = va_arg(args, const char *)) != NULL)
-		count++;
-	va_end(args);
-	words[count] = NULL;
 	codebase_start(codebase, &running, words);
 	codebase_finish(&running, said);
 }

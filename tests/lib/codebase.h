@@ -23,7 +23,6 @@ struct codebase {
 	/* for the programs that are run next */
 	const char *env[4]; /* "NAME=value"; the first NULL ends it */
 	const char *input;  /* on stdin; NULL = none */
-	unsigned user;      /* as this user and group; 0 = as we are */
 };
 
 void codebase_make(struct codebase *codebase);
@@ -38,8 +37,9 @@ struct said {
 	char err[4096];
 };
 
-/* Runs `stile WORD...`, NULL behind the last, in the codebase's folder. */
-void codebase_run(const struct codebase *codebase, struct said *said, ...);
+/* Runs `stile WORD...` in the codebase's folder. */
+#define codebase_run(codebase, said, ...) codebase_run_words((codebase), (said), (const char *const[]){__VA_ARGS__, NULL})
+void codebase_run_words(const struct codebase *codebase, struct said *said, const char *const *words);
 
 struct running {
 	struct scratch_child child;
@@ -50,9 +50,6 @@ struct running {
 /* The same in two steps. */
 void codebase_start(const struct codebase *codebase, struct running *running, const char *const *words);
 void codebase_finish(struct running *running, struct said *said);
-
-/* Kills it when it has not ended within `limit_ms`: the status is SCRATCH_LATE then. */
-void codebase_finish_within(struct running *running, struct said *said, int limit_ms);
 
 /* The last program's document; the caller owns it.  NULL when it said none. */
 json_t *said_document(const struct said *said);

@@ -13,10 +13,14 @@
 
 #include <cmocka.h>
 
+/* Begins as our program does. */
+void test_begin(void);
+
 #define TESTS(...) \
 	int main(void) \
 	{ \
 		const struct CMUnitTest tests[] = {__VA_ARGS__}; \
+		test_begin(); \
 		return cmocka_run_group_tests(tests, NULL, NULL); \
 	}
 

@@ -201,7 +201,7 @@ of_racing_hooks_one_tells_its_model(void **state)
 	struct race *race = *state;
 	struct said said;
 
-	codebase_run(&race->codebase, &said, "metric", "set", "context_tokens", "110000", "--session", race->a, NULL);
+	codebase_run(&race->codebase, &said, "metric", "set", "context_tokens", "110000", "--session", race->a);
 	assert_int_equal(said.status, 0);
 	assert_int_equal(told_by_hooks(race, "UserPromptSubmit", "a", false), 1);
 	assert_int_equal(told_by_hooks(race, "UserPromptSubmit", "a", false), 0);

@@ -354,7 +354,7 @@ a_command_that_waits_for_a_stopped_process_says_who_and_what_to_do(void **state)
 	assert_true(scratch_wait_stopped(&stopped.child, LIMIT_MS));
 	codebase.env[0] = NULL;
 	codebase.input = "{\"session_id\":\"second\",\"hook_event_name\":\"SessionEnd\"}";
-	codebase_run(&codebase, &said, "hook", "claude", NULL);
+	codebase_run(&codebase, &said, "hook", "claude");
 	assert_true(said_one_line(&said, 1));
 	snprintf(expected, sizeof expected,
 	         "stile: busy: process %d holds the write gate and is stopped; continue it (kill -CONT %d)", stopped.child.pid,

@@ -23,12 +23,13 @@ arrive_as(struct bench *bench, const char *client, const char *client_session, e
 	                              .client_session = client_session,
 	                              .client_version = "",
 	                              .parent = "",
-	                              .process = process == NULL ? (struct process){0} : *process,
 	                              .cwd = "",
 	                              .worktree = "",
 	                              .branch = ""};
 	struct arrived arrived;
 
+	if (process != NULL)
+		start.process = *process;
 	assert_int_equal(binding_arrive(&bench->txn, &start, arrival, &arrived, &bench->why), OK);
 	session_list_release(&arrived.others);
 	if (out != NULL)

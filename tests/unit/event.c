@@ -57,7 +57,7 @@ new_event(struct scene *scene, enum event_kind kind, const char *client_session,
 	event->began_ms = T + at;
 	snprintf(event->client, sizeof event->client, "claude");
 	snprintf(event->client_session, sizeof event->client_session, "%s", client_session);
-	snprintf(event->cwd, sizeof event->cwd, "/work");
+	snprintf(event->cwd, sizeof event->cwd, "/home/dev/orchard");
 	return event;
 }
 
@@ -113,7 +113,7 @@ each_kind_moves_the_state_and_adds_to_its_counter(void **state)
 		{EVENT_ASKS, SESSION_WAITING, NULL, 1},
 		{EVENT_TURN_ENDS, SESSION_IDLE, NULL, 1},
 		{EVENT_SUB_STARTS, SESSION_ACTIVE, "subagents", 1},
-		{EVENT_SUB_ENDS, SESSION_ACTIVE, NULL, 1},
+		{EVENT_SUB_ENDS, SESSION_IDLE, NULL, 1},
 		{EVENT_COMPACTED, SESSION_IDLE, NULL, 1},
 		{EVENT_END, SESSION_ENDED, NULL, 1},
 		{EVENT_METRICS, SESSION_IDLE, NULL, 0},
@@ -240,7 +240,7 @@ where_a_sub_agent_works_is_not_where_its_session_does(void **state)
 	event = new_event(scene, EVENT_TOOL, "c", 20);
 	snprintf(event->agent, sizeof event->agent, "worker");
 	snprintf(event->cwd, sizeof event->cwd, "/elsewhere");
-	assert_string_equal(apply(scene, 20)->cwd, "/work");
+	assert_string_equal(apply(scene, 20)->cwd, "/home/dev/orchard");
 	event = new_event(scene, EVENT_TOOL, "c", 30);
 	snprintf(event->cwd, sizeof event->cwd, "/elsewhere");
 	snprintf(event->worktree, sizeof event->worktree, "side");

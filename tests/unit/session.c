@@ -50,7 +50,7 @@ created(struct bench *bench, const char *client_session)
 	                              .client_session = client_session,
 	                              .client_version = "2.1",
 	                              .parent = "",
-	                              .cwd = "/work",
+	                              .cwd = "/home/dev/orchard",
 	                              .worktree = "",
 	                              .branch = "main"};
 	struct session session;
