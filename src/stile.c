@@ -86,10 +86,12 @@ stile_call(struct stile *stile, const char *verb, const char *parameters, const 
 	status = run(stile, verb, parameters, document, &why);
 	if (status != OK)
 		verb_refusal(document, status, &why);
-	if (result != NULL) {
-		json_write(&stile->result, document);
+	json_write(&stile->result, document);
+	/* what was done is done, but the caller can't be told what it was */
+	if (status == OK && buf_status(&stile->result) != OK)
+		status = OUTCOME_UNKNOWN;
+	if (result != NULL)
 		*result = stile->result.data;
-	}
 	json_decref(document);
 	buf_release(&why);
 	return (enum stile_status)status;

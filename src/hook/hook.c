@@ -244,8 +244,8 @@ fails_closed(const struct context *context)
 	config_init(&config);
 	status = context_config(context, &config, NULL);
 	fail = config_get(&config, "stile", "fail");
-	/* who wrote anything but `open` meant it to close, also when another line is bad */
-	closed = (status == OK || status == BAD_CONFIG || status == NO_MEMORY) && fail != NULL && strcmp(fail, "open") != 0;
+	/* who wrote `closed` meant it, also when another line is bad */
+	closed = (status == OK || status == BAD_CONFIG || status == NO_MEMORY) && fail != NULL && str_equal(fail, "closed");
 	config_release(&config);
 	return closed;
 }

@@ -115,7 +115,6 @@ set_up(void **state)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
 
-	json_begin(); /* as our program does: then jansson's allocations are counted, and fail, as the rest */
 	codebase_make(&scene->codebase);
 	scene->db = contract_store(0, scene->codebase.store);
 	*state = scene;

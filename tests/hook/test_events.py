@@ -211,8 +211,8 @@ class EnvFile(hooked.Case):
             with self.subTest(path):
                 done = one.raw("SessionStart", source="startup", env={"CLAUDE_ENV_FILE": path})
                 self.assertEqual(done.status, 0)
-                self.assertEqual(done.stderr.count("\n"), 1)
-                self.assertIn("STILE_SESSION", done.stderr)
+                self.assertEqual(done.stderr, "")
+                self.assertIn("STILE_SESSION could not be written", json.loads(done.stdout)["systemMessage"])
         self.assertEqual(one.state, "opening")
 
     def test_other_events_leave_it_alone(self):

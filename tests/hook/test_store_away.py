@@ -181,18 +181,22 @@ class Marks(Base):
         self.is_told(self.session(start=False))
         self.assertEqual(os.stat(self.marks).st_mode & 0o777, 0o700)
 
-    def test_without_a_place_for_marks_it_is_told_each_time(self):
-        one = self.session(start=False)
-        for _ in range(2):
-            self.is_told(one, env={"XDG_RUNTIME_DIR": os.path.join(self.repo.folder, "none", "such")})
+    def told_once_by_a_mark_in_tmp(self, one, **options):
+        mark = "/tmp/stile-%d/told-claude-%s" % (os.geteuid(), one.id)
+        self.addCleanup(os.unlink, mark)
+        self.is_told(one, **options)
+        self.assertTrue(os.path.exists(mark))
+        self.assertEqual(one.raw("PostToolUse", **options).status, 1)
+
+    def test_without_a_runtime_folder_marks_stand_in_one_of_the_user_s_own(self):
+        self.told_once_by_a_mark_in_tmp(
+            self.session(start=False), env={"XDG_RUNTIME_DIR": os.path.join(self.repo.folder, "none", "such")})
 
     def test_a_link_is_not_followed(self):
         elsewhere = os.path.join(self.repo.folder, "elsewhere")
         os.mkdir(elsewhere)
         os.symlink(elsewhere, self.marks)
-        one = self.session(start=False)
-        for _ in range(2):
-            self.is_told(one)
+        self.told_once_by_a_mark_in_tmp(self.session(start=False))
         self.assertEqual(os.listdir(elsewhere), [])
 
     def test_no_id_leads_out_of_the_folder(self):

@@ -77,6 +77,7 @@ int contract_tear_down(void **state);
 	{ \
 		const struct CMUnitTest tests[] = {__VA_ARGS__}; \
 		int failed = 0; \
+		test_begin(); \
 		for (; contract_engine(contract_now) != NULL; contract_now++) \
 			failed += cmocka_run_group_tests_name(contract_engine(contract_now), tests, NULL, NULL); \
 		return failed; \
