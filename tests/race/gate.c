@@ -98,6 +98,7 @@ struct inside {
 	unsigned times; /* each gets in */
 	unsigned holders;
 	unsigned entered;
+	unsigned per_member[WAITERS];
 	bool two_inside;
 };
 
