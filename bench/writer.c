@@ -14,7 +14,7 @@
 static enum status
 open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
 {
-	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make};
+	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make, .alone = true};
 
 	return sqlite_open(&options, out, why);
 }
