@@ -3,10 +3,13 @@
 #include "db/sqlite.h"
 #include "hook/hook.h"
 #include "os/clock.h"
+#include "os/memory.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
+
+#define HOOK_MEMORY ((size_t)320 << 10) /* of what an event takes, most */
 
 static enum status
 open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
@@ -56,6 +59,8 @@ main(int argc, char **argv)
 	ssize_t len;
 	int status;
 
+	if (argc > 1 && str_equal(argv[1], "hook"))
+		memory_begin(HOOK_MEMORY);
 	json_begin();
 	if (!have_streams())
 		return 69;

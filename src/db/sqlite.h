@@ -10,7 +10,7 @@ struct sqlite_options {
 	const char *folder; /* of the store; its gate is there */
 	const char *file;   /* the database */
 	bool make;          /* make the store if it isn't there */
-	bool alone;         /* nothing else in this process uses SQLite, so that its system calls may be ours */
+	bool alone;         /* nothing else in this process uses SQLite, and no thread but this: its calls and settings may be ours */
 };
 
 /*

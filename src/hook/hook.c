@@ -60,7 +60,7 @@ hook_place(struct context *context, const struct client *client, struct event *e
 		return status;
 	/* the codebase is the session's for good; the worktree is where it works now */
 	works = context->place;
-	if (event->cwd[0] != '\0' && paths_find(event->cwd, &works, NULL) == OK &&
+	if (event->cwd[0] != '\0' && !str_equal(event->cwd, works.root) && paths_find(event->cwd, &works, NULL) == OK &&
 	    strcmp(works.common, context->place.common) != 0)
 		works = context->place;
 	snprintf(event->worktree, sizeof event->worktree, "%s", works.worktree);

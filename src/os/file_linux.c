@@ -32,7 +32,9 @@ read_on(int fd, struct buf *out, bool *full)
 {
 	*full = false;
 	while (out->len < out->max) {
-		size_t step = out->max - out->len < READ_STEP ? out->max - out->len : READ_STEP;
+		/* what room there is first: to grow copies, and touches, all of it only to find that nothing more comes */
+		size_t left = out->cap > out->len + 1 ? out->cap - out->len - 1 : READ_STEP;
+		size_t step = out->max - out->len < left ? out->max - out->len : left;
 		char *room = buf_room(out, step);
 		ssize_t got = room == NULL ? 0 : read_some(fd, room, step);
 
