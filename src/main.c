@@ -54,8 +54,8 @@ int
 main(int argc, char **argv)
 {
 	int64_t began_boot_ms = clock_boot_ms();
-	static struct context the_context;
-	struct context *context = &the_context;
+	static struct context the_one; /* too large for the stack */
+	struct context *context = &the_one;
 	ssize_t len;
 	int status;
 

@@ -88,6 +88,7 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 		status = context_find(context, ".", &why);
 	if (status == OK)
 		status = verb_run(verb, &call);
+	/* what installs and uninstalls looks to every worktree itself */
 	if (context->engine_open && (verb->does & DOES_INSTALL) == 0)
 		ride_along(context, false);
 	exit_status = answer(verb, status, result, &why, json);

@@ -156,11 +156,6 @@ print_fields(const json_t *object, const char *path, struct buf *out)
 				print_table(NULL, key, value, out);
 			continue;
 		}
-		if (json_is_object(json_array_get(value, 0))) {
-			buf_printf(out, "%s\n", name);
-			print_table(NULL, key, value, out);
-			continue;
-		}
 		cell(key, value, text);
 		buf_printf(out, "%-18s %s\n", name, text);
 	}

@@ -265,8 +265,8 @@ no_folder(const char *path, int *fd)
 }
 
 /*
- * With its first sync of the log a process syncs the folder too, in case it has just made the log: half the price of a commit,
- * and paid while the gate is held.  A log with something in it was made, and its folder synced, by an earlier one.
+ * With its first sync of the log a process syncs the folder too, in case it has just made the log: one more flush, paid while
+ * the gate is held.  A log with something in it was made by an earlier one, which synced the folder before it answered anybody.
  */
 static void
 spare_folder(const struct sqlite *store)

@@ -92,7 +92,6 @@ tail(int fd, const struct client *client, const struct transcript_look *look, ch
 	int64_t from = look->after.size - (int64_t)TAIL_MAX, broken = 0, context = -1;
 	const char *newline;
 	size_t start, end;
-
 	bool whole_line = from <= look->after.position && !look->after.inside;
 
 	if (from < look->after.position)

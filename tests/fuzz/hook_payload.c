@@ -4,25 +4,7 @@
  */
 #include "base/str.h"
 #include "clients/client.h"
-
-int LLVMFuzzerInitialize(int *count, char ***words);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int
-LLVMFuzzerInitialize(int *count, char ***words)
-{
-	(void)count;
-	(void)words;
-	json_begin();
-	return 0;
-}
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "fuzz/fuzz.h"
 
 static void
 check_text(const char *text, size_t size)

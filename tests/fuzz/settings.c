@@ -5,27 +5,9 @@
 #include "base/json.h"
 #include "base/jsontext.h"
 #include "clients/claude_settings.h"
+#include "fuzz/fuzz.h"
 
 #define PROGRAM "/opt/stile"
-
-int LLVMFuzzerInitialize(int *count, char ***words);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int
-LLVMFuzzerInitialize(int *count, char ***words)
-{
-	(void)count;
-	(void)words;
-	json_begin();
-	return 0;
-}
-
-static void
-must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool
 same(const struct buf *a, const struct buf *b)
