@@ -36,10 +36,31 @@ checkpoint_check(const struct config *config, struct buf *why)
 }
 
 static bool
+is_reached(int64_t percent, int64_t tokens, int64_t budget)
+{
+	/* in floating point: a token count that somebody made up must not overflow */
+	return tokens >= 0 && (double)tokens * 100 >= (double)percent * (double)budget;
+}
+
+static bool
 has_percent(const struct checkpoint_list *list, int64_t percent)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (list->items[i].percent == percent)
+			return true;
+	return false;
+}
+
+bool
+checkpoint_reached(const struct config *config, int64_t tokens, int64_t budget)
+{
+	int64_t percents[CHECKPOINTS_MAX];
+	size_t count;
+
+	if (read_percents(config, percents, &count, NULL) != OK)
+		return true;
+	for (size_t i = 0; i < count; i++)
+		if (is_reached(percents[i], tokens, budget))
 			return true;
 	return false;
 }
@@ -123,8 +144,7 @@ checkpoint_report(struct txn *txn, const struct session *session, bool tell, str
 		                         .generation = session->generation,
 		                         .fired_ms = txn->now_ms};
 
-		/* in floating point: a token count that somebody made up must not overflow */
-		if (tokens < 0 || (double)tokens * 100 < (double)due.percent * (double)session->budget || has_percent(&known, due.percent))
+		if (!is_reached(due.percent, tokens, session->budget) || has_percent(&known, due.percent))
 			continue;
 		fire(txn, session, &due);
 		fired->items[fired->count++] = known.items[known.count++] = due;

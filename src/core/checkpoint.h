@@ -37,6 +37,9 @@ enum status checkpoint_report(struct txn *txn, const struct session *session, bo
 /* All of a session, or of every session if NULL, as a JSON array the caller owns. */
 enum status checkpoint_all(struct txn *txn, const char *session, json_t *out, struct buf *why) MUST_CHECK;
 
+/* Whether so many tokens of that budget reach any of the configured percents: else there is nothing to report. */
+bool checkpoint_reached(const struct config *config, int64_t tokens, int64_t budget);
+
 json_t *checkpoint_json(const char *session, const struct checkpoint *checkpoint);
 
 #endif

@@ -152,14 +152,15 @@ move(struct txn *txn, const struct event *event, struct event_answer *answer)
 	session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail);
 }
 
-static void
-count(struct txn *txn, const struct event *event, struct event_answer *answer)
+static enum status
+count(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
 	/* of a conversation that was cleared, or a context that was compacted, since: it is spend, but no context of now */
 	bool over = strcmp(session->client_session, event->client_session) != 0 ||
 	            (event->kind != EVENT_START && event->began_ms < session->generation_ms && session->generation > 1);
+	enum status status;
 
 	if (event->kind != EVENT_START && event->kind != EVENT_METRICS)
 		session->events++;
@@ -169,15 +170,13 @@ count(struct txn *txn, const struct event *event, struct event_answer *answer)
 		audit_add(txn, session->id, event->kind == EVENT_SUB_STARTS ? "subagent.start" : "subagent.end", event->agent, "", "");
 	if (event->budget > 0 && !session->budget_given)
 		session->budget = event->budget;
-	for (size_t i = 0; i < event->look_count; i++) {
-		struct transcript_look look = event->looks[i];
-
-		if (over)
-			look.context = -1;
-		spend_take(txn, session->id, &look);
-	}
+	if (over)
+		for (size_t i = 0; i < event->look_count; i++)
+			event->looks[i].context = -1;
+	status = spend_take(txn, session->id, event->looks, event->look_count, why);
 	if (event->context >= 0 && !over)
 		metric_set(txn, session->id, "context_tokens", (double)event->context);
+	return status;
 }
 
 /* Once per interval, and only by one of all that come by. */
@@ -195,8 +194,20 @@ note_reaping(struct txn *txn, struct event_answer *answer)
 	       DB_TEXT(txn->project), DB_INT(txn->now_ms));
 }
 
+/* Whether a checkpoint may have become due, or may be told. */
+static bool
+may_report(struct txn *txn, const struct event *event, const struct session *session)
+{
+	if (event->can_speak || event->context >= 0 || event->budget > 0)
+		return true;
+	for (size_t i = 0; i < event->look_count; i++)
+		if (checkpoint_reached(txn->config, event->looks[i].context, session->budget))
+			return true;
+	return false;
+}
+
 enum status
-event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
@@ -212,10 +223,10 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 	open_generation(txn, event, answer);
 	end_superseded(txn, event, answer);
 	session->event_ms = txn->now_ms;
-	count(txn, event, answer);
+	status = count(txn, event, answer, why);
 	note_reaping(txn, answer);
 	session_save(txn, session);
-	if (event->look_count > 0 || event->context >= 0 || event->can_speak)
+	if (status == OK && may_report(txn, event, session))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);
 	if (status != OK)
 		event_answer_release(answer);

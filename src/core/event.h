@@ -70,6 +70,6 @@ void event_release(struct event *event);
 void event_answer_release(struct event_answer *answer);
 
 /* The rule (see engine.h): at most four round trips. */
-enum status event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
+enum status event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
 
 #endif

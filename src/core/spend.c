@@ -66,63 +66,85 @@ spend_position(struct txn *txn, const char *client, const char *client_session, 
 	return OK;
 }
 
-/* The condition under which a look counts: the transcript stands where it began. */
-#define STANDS                                                                                                                  \
-	" WHERE EXISTS (SELECT 1 FROM transcript t WHERE t.project = $1 AND t.session = $2 AND t.path = $3 AND t.position = $4"     \
-	" AND t.context_from = $5 AND t.inside = $6)"
-
-/* The values of its $1..$6. */
-#define STANDS_ARGS(txn, session, before)                                                                                       \
-	DB_TEXT((txn)->project), DB_TEXT(session), DB_TEXT((before)->path), DB_INT((before)->position), DB_INT((before)->context_from), \
-	    DB_INT((before)->inside)
-
 static void
-take_usage(struct txn *txn, const char *session, const struct transcript *before, const struct usage *usage)
+take_usage(struct txn *txn, const char *session, const struct usage *usage)
 {
 	int64_t total = usage->input + usage->cache_write + usage->cache_read + usage->output;
 
 	/* what the response counted for so far goes, what it counts for now comes */
 	db_run(txn->db,
-	       "WITH look AS (SELECT $1 AS project, $2 AS session" STANDS ")"
-	       " INSERT INTO metric (project, session, name, value, base) SELECT $1, $2, $7, $8 - coalesce((SELECT s.input +"
-	       " s.cache_write + s.cache_read + s.output FROM spend s WHERE s.project = $1 AND s.session = $2 AND s.message = $9"
-	       " AND s.request = $10), 0), 0 FROM look WHERE 1 = 1"
-	       " ON CONFLICT (project, session, name) DO UPDATE SET value = metric.value + excluded.value",
-	       STANDS_ARGS(txn, session, before), DB_TEXT(usage->agent[0] == '\0' ? "spent_tokens" : "subagent_tokens"),
+	       "INSERT INTO metric (project, session, name, value, base) VALUES ($1, $2, $3, $4 - coalesce((SELECT s.input +"
+	       " s.cache_write + s.cache_read + s.output FROM spend s WHERE s.project = $1 AND s.session = $2 AND s.message = $5"
+	       " AND s.request = $6), 0), 0) ON CONFLICT (project, session, name) DO UPDATE SET value = metric.value + excluded.value",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(usage->agent[0] == '\0' ? "spent_tokens" : "subagent_tokens"),
 	       DB_INT(total), DB_TEXT(usage->message), DB_TEXT(usage->request));
 	db_run(txn->db,
-	       "WITH look AS (SELECT $1 AS project, $2 AS session" STANDS ")"
-	       " INSERT INTO spend (project, session, message, request, agent, input, cache_write, cache_read, output)"
-	       " SELECT $1, $2, $7, $8, $9, $10, $11, $12, $13 FROM look WHERE 1 = 1"
+	       "INSERT INTO spend (project, session, message, request, agent, input, cache_write, cache_read, output)"
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 	       " ON CONFLICT (project, session, message, request) DO UPDATE SET input = excluded.input,"
 	       " cache_write = excluded.cache_write, cache_read = excluded.cache_read, output = excluded.output",
-	       STANDS_ARGS(txn, session, before), DB_TEXT(usage->message), DB_TEXT(usage->request), DB_TEXT(usage->agent),
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(usage->message), DB_TEXT(usage->request), DB_TEXT(usage->agent),
 	       DB_INT(usage->input), DB_INT(usage->cache_write), DB_INT(usage->cache_read), DB_INT(usage->output));
 }
 
-void
-spend_take(struct txn *txn, const char *session, const struct transcript_look *look)
+static void
+move_on(struct txn *txn, const char *session, const struct transcript_look *look)
 {
 	const struct transcript *before = &look->before, *after = &look->after;
 
 	db_run(txn->db,
-	       "INSERT INTO transcript (project, session, path, agent, position, inside, context_from, size, broken)"
-	       " VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0) ON CONFLICT (project, session, path) DO NOTHING",
-	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(before->path), DB_TEXT(after->agent));
-	for (size_t i = 0; i < look->usages.count; i++)
-		take_usage(txn, session, before, &look->usages.items[i]);
-	if (look->context >= 0)
-		db_run(txn->db,
-		       "WITH look AS (SELECT $1 AS project, $2 AS session" STANDS ")"
-		       " INSERT INTO metric (project, session, name, value, base) SELECT $1, $2, 'context_tokens', $7, 0 FROM look"
-		       " WHERE 1 = 1 ON CONFLICT (project, session, name) DO UPDATE SET value = excluded.value",
-		       STANDS_ARGS(txn, session, before), DB_INT(look->context));
-	db_run(txn->db,
 	       "UPDATE transcript SET position = $1, inside = $2, size = $3, broken = $4, context_from = $5 WHERE project = $6"
-	       " AND session = $7 AND path = $8 AND position = $9 AND context_from = $10 AND inside = $11",
+	       " AND session = $7 AND path = $8",
 	       DB_INT(after->position), DB_INT(after->inside), DB_INT(after->size), DB_INT(after->broken),
-	       DB_INT(after->context_from), DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(before->path), DB_INT(before->position), DB_INT(before->context_from),
-	       DB_INT(before->inside));
+	       DB_INT(after->context_from), DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(before->path));
+}
+
+static void
+take_look(struct txn *txn, const char *session, const struct transcript_look *look)
+{
+	for (size_t i = 0; i < look->usages.count; i++)
+		take_usage(txn, session, &look->usages.items[i]);
+	if (look->context >= 0)
+		metric_set(txn, session, "context_tokens", (double)look->context);
+	move_on(txn, session, look);
+}
+
+/* Whether one of `rows` says that the transcript still stands where the look began. */
+static bool
+stands(const struct db_rows *rows, const struct transcript *before)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		if (str_equal(db_text(rows, i, 0), before->path))
+			return db_int(rows, i, 1) == before->position && db_int(rows, i, 2) == before->context_from &&
+			       (db_int(rows, i, 3) != 0) == before->inside;
+	return false;
+}
+
+enum status
+spend_take(struct txn *txn, const char *session, const struct transcript_look *looks, size_t count, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status;
+
+	if (count == 0)
+		return OK;
+	for (size_t i = 0; i < count; i++)
+		if (looks[i].before.position == 0)
+			db_run(txn->db,
+			       "INSERT INTO transcript (project, session, path, agent, position, inside, context_from, size, broken)"
+			       " VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0) ON CONFLICT (project, session, path) DO NOTHING",
+			       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(looks[i].before.path), DB_TEXT(looks[i].after.agent));
+	status = db_ask(txn->db, &rows, why,
+	                "SELECT path, position, context_from, inside FROM transcript WHERE project = $1 AND session = $2"
+	                " AND path IN ($3, $4)",
+	                DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(looks[0].before.path), DB_TEXT(looks[count - 1].before.path));
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < count; i++)
+		if (stands(&rows, &looks[i].before))
+			take_look(txn, session, &looks[i]);
+	db_rows_release(&rows);
+	return OK;
 }
 
 void

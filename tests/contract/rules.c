@@ -82,7 +82,7 @@ take(struct txn *txn, void *arg, struct buf *why)
 	struct work *work = arg;
 
 	(void)why;
-	spend_take(txn, work->ask.session, work->look);
+	(void)!spend_take(txn, work->ask.session, work->look, 1, NULL);
 	return OK;
 }
 

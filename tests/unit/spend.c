@@ -48,7 +48,7 @@ found(struct transcript_look *look, struct usage usage)
 static void
 take(struct bench *bench, struct transcript_look *look)
 {
-	spend_take(&bench->txn, SESSION, look);
+	assert_int_equal(spend_take(&bench->txn, SESSION, look, 1, NULL), OK);
 	usage_list_release(&look->usages);
 }
 
@@ -240,8 +240,8 @@ reading_goes_on_where_it_left_off(void **state)
 	seen.after.inside = true;
 	seen.after.broken = 3;
 	behind.after.size = 90;
-	spend_take(&bench->txn, id, &seen);
-	spend_take(&bench->txn, id, &behind);
+	assert_int_equal(spend_take(&bench->txn, id, &seen, 1, NULL), OK);
+	assert_int_equal(spend_take(&bench->txn, id, &behind, 1, NULL), OK);
 	assert_int_equal(spend_position(&bench->txn, "claude", "c", MAIN, &at, &lagging, NULL), OK);
 	assert_int_equal(at.position, 500);
 	assert_true(at.inside);
@@ -263,13 +263,13 @@ records_before_a_new_generation_are_of_an_earlier_context(void **state)
 	char id[ID_SIZE];
 
 	begin(bench, id);
-	spend_take(&bench->txn, id, &seen);
+	assert_int_equal(spend_take(&bench->txn, id, &seen, 1, NULL), OK);
 	spend_open_generation(&bench->txn, id, MAIN, 550);
 	assert_int_equal(spend_position(&bench->txn, "claude", "c", MAIN, &at, &lagging, NULL), OK);
 	assert_int_equal(at.context_from, 550);
 	assert_int_equal(at.position, 500);
 	/* a look that began before the generation did would bring the old context back */
-	spend_take(&bench->txn, id, &stale);
+	assert_int_equal(spend_take(&bench->txn, id, &stale, 1, NULL), OK);
 	assert_int_equal(store_number(bench->db, "SELECT value FROM metric WHERE session = $1 AND name = 'context_tokens'",
 	                              DB_TEXT(id)),
 	                 1);
