@@ -1,11 +1,11 @@
 /*
- * What Stile needs of a store.  Four things; two are built: rows and clock.  (Wake-ups and anchors come with the first that
- * use them.)
+ * What Stile needs of a store: rows and clock.  (Wake-ups and anchors come with the first that use them.)
  *
  * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
  * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come
  * first, and a rule costs one round trip per answer that it waits for; `trips` counts them.
- * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE) and on disk when db_commit is OK.
+ * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE); what was written and what was read is on
+ * disk when db_commit is OK.
  *
  * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that
  * people can read, which never go back, also across a reboot, and which steps of the wall clock don't move.
@@ -53,11 +53,11 @@ struct db_ops {
 	void (*run)(struct db *db, const char *sql, const struct db_value *args, size_t count);
 	enum status (*ask)(struct db *db, struct db_rows *out, const char *sql, const struct db_value *args, size_t count,
 	                   struct buf *why);
-	/* The transaction is over afterwards, whatever is returned. */
-	enum status (*commit)(struct db *db, struct buf *why);
+	enum status (*commit)(struct db *db, struct buf *why); /* it is over afterwards, whatever is returned */
 	void (*rollback)(struct db *db);
-	/* Facts for `doctor`: adds "key=value" lines. */
-	void (*facts)(struct db *db, struct buf *out);
+	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
+	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
+	enum status (*mend)(struct db *db, struct buf *why);
 	void (*close)(struct db *db, bool process_ends);
 };
 

@@ -110,6 +110,19 @@ bind(sqlite3_stmt *statement, const struct db_value *args, size_t count)
 	return code;
 }
 
+/* A statement without parameters and rows. */
+static int
+perform(struct sqlite *store, const char *sql)
+{
+	sqlite3_stmt *statement;
+	int code = prepare(store, sql, &statement);
+
+	if (code != SQLITE_OK)
+		return code;
+	sqlite3_step(statement);
+	return sqlite3_reset(statement);
+}
+
 static void
 store_run(struct db *db, const char *sql, const struct db_value *args, size_t count)
 {
@@ -265,17 +278,18 @@ static enum status
 store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 {
 	struct sqlite *store = store_of(db);
-	enum status status = OK;
+	enum status status;
 	int code;
 
 	store->failed = OK;
-	if (write && store->gate.fd >= 0)
+	status = sqlite_unmarked(store, why);
+	if (status == OK && write && store->gate.fd >= 0)
 		status = gate_take(&store->gate, wait_ms, why);
 	if (status != OK)
 		return status;
 	/* a stranger's lock, which no gate keeps away, is waited for no longer */
 	sqlite3_busy_timeout(store->handle, (int)(wait_ms < 10000 ? wait_ms : 10000));
-	code = sqlite3_exec(store->handle, write ? "BEGIN IMMEDIATE" : "BEGIN", NULL, NULL, NULL);
+	code = perform(store, write ? "BEGIN IMMEDIATE" : "BEGIN");
 	status = code == SQLITE_OK ? OK : sqlite_why(store, code, why);
 	if (status == OK)
 		status = read_clock(store, write, why);
@@ -298,17 +312,28 @@ store_rollback(struct db *db)
 	store->failed = OK;
 	if (store->gate.held)
 		gate_leave(&store->gate);
+	/* a refusal says what was read; one that can't be settled is a refusal all the same, and the store is marked by now */
+	(void)!sqlite_settle(store, NULL);
 }
 
-void
-sqlite_checkpoint(struct sqlite *store)
+/* Under the gate when it is a write: the commit that has just been written, and what is to be done before the answer. */
+static enum status
+settle_commit(struct sqlite *store, uint32_t number, struct buf *why)
 {
-	sqlite3_busy_timeout(store->handle, 0);
-	sqlite_fault_section(FAULT_CHECKPOINT);
-	/* a reader in the way leaves the rest for the next one; nothing else depends on its outcome */
-	sqlite3_wal_checkpoint_v2(store->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	sqlite_fault_section(NULL);
-	sqlite3_busy_timeout(store->handle, 10000);
+	enum status status;
+
+	if (!store->gate.held)
+		return sqlite_settle(store, why);
+	group_written(&store->group, number);
+	if (store->wal_frames >= store->wal_limit)
+		sqlite_checkpoint(store);
+	gate_leave(&store->gate);
+	status = sqlite_wait(store, number, NULL);
+	if (status != OK)
+		return why_not(why, OUTCOME_UNKNOWN, "%s: the disk failed while committing; it is not known whether it was done; run "
+		                                       "`stile doctor`", store->file);
+	fault_point(FAULT_COMMITTED);
+	return OK;
 }
 
 static enum status
@@ -316,6 +341,7 @@ store_commit(struct db *db, struct buf *why)
 {
 	struct sqlite *store = store_of(db);
 	enum status status = tell_failure(store, why);
+	uint32_t number = 0;
 	int code;
 
 	if (status != OK) {
@@ -324,10 +350,12 @@ store_commit(struct db *db, struct buf *why)
 	}
 	if (db->writing)
 		fault_point(FAULT_ROWS_WRITTEN);
-	code = sqlite3_exec(store->handle, "COMMIT", NULL, NULL, NULL);
+	if (store->gate.held)
+		number = group_begin(&store->group);
+	code = perform(store, "COMMIT");
 	if (code != SQLITE_OK) {
 		status = sqlite_why(store, code, why);
-		/* frames that were written but not synced may or may not survive a power cut */
+		/* frames that were written may or may not survive a power cut */
 		if ((code & 0xff) == SQLITE_IOERR)
 			status = why_not(why, OUTCOME_UNKNOWN, "%s: the disk failed while committing (%s); it is not known whether it was "
 			                                       "done", store->file, sqlite3_errmsg(store->handle));
@@ -335,13 +363,8 @@ store_commit(struct db *db, struct buf *why)
 		return status;
 	}
 	if (db->writing)
-		fault_point(FAULT_COMMITTED);
-	if (store->gate.held) {
-		if (store->wal_frames >= store->wal_limit)
-			sqlite_checkpoint(store);
-		gate_leave(&store->gate);
-	}
-	return OK;
+		fault_point(FAULT_WRITTEN);
+	return settle_commit(store, number, why);
 }
 
 static void
@@ -393,6 +416,12 @@ store_close(struct db *db, bool process_ends)
 	free(store);
 }
 
+static enum status
+store_mend(struct db *db, struct buf *why)
+{
+	return sqlite_mend(store_of(db), why);
+}
+
 const struct db_ops sqlite_ops = {
     .name = "sqlite",
     .begin = store_begin,
@@ -401,5 +430,6 @@ const struct db_ops sqlite_ops = {
     .commit = store_commit,
     .rollback = store_rollback,
     .facts = store_facts,
+    .mend = store_mend,
     .close = store_close,
 };

@@ -1,5 +1,6 @@
 /*
- * The embedded engine: one SQLite database in WAL mode, written and checkpointed only under the gate, synchronous=FULL.
+ * The embedded engine: one SQLite database in WAL mode, written and checkpointed only under the gate; its
+ * log is synced after the gate and before the answer, by one for many (os/group_commit.h).
  */
 #ifndef DB_SQLITE_H
 #define DB_SQLITE_H

@@ -19,14 +19,50 @@ sqlite_fault_section(const char *name)
 #include "os/fault.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /*
- * Test builds stand between SQLite and the kernel.  Inside a section every write and sync is a fault point of its name; and
- * STILE_FAULT_IO=CALL:N:ERRNO[:M] lets the N-th (to the M-th) call of pwrite, fsync or ftruncate fail with that number.
+ * Test builds stand between SQLite and the kernel.  Inside a section every write and sync is a fault point of its name;
+ * STILE_FAULT_IO=CALL:N:ERRNO[:M] lets the N-th (to the M-th) call of pwrite, fsync or ftruncate fail with that number; and
+ * STILE_FAULT_RECORD=FILE appends to it what every call did to which file, in an order that all processes share: what is
+ * written is recorded after it was done, and a sync before and after, so that a sync covers at least what precedes its beginning.
  */
 static const char *section;
+
+enum recorded { RECORD_WRITE = 1, RECORD_CUT, RECORD_SYNC_BEGINS, RECORD_SYNC_ENDED };
+
+struct record {
+	uint32_t what;
+	uint32_t pid;
+	uint64_t inode;
+	uint64_t offset;
+	uint64_t len; /* of the data that follow */
+};
+
+static void
+record(enum recorded what, int fd, off_t offset, const void *data, size_t len)
+{
+	const char *path = getenv("STILE_FAULT_RECORD");
+	struct record head = {.what = what, .pid = (uint32_t)getpid(), .offset = (uint64_t)offset, .len = len};
+	struct iovec parts[] = {{&head, sizeof head}, {(void *)(uintptr_t)data, len}};
+	struct stat file;
+	int log = path == NULL ? -1 : open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	if (log < 0)
+		return;
+	if (fstat(fd, &file) != 0)
+		abort();
+	head.inode = file.st_ino;
+	/* in one call, which the kernel appends whole */
+	if (writev(log, parts, 2) != (ssize_t)(sizeof head + len))
+		abort();
+	close(log);
+}
 
 void
 sqlite_fault_section(const char *name)
@@ -60,22 +96,31 @@ faulty_pwrite(int fd, const void *data, size_t len, off_t offset)
 {
 	int error = io_fails("pwrite");
 
+	ssize_t done = -1;
+
 	if (error == 0)
-		return pwrite(fd, data, len, offset);
-	errno = error;
-	return -1;
+		done = pwrite(fd, data, len, offset);
+	else
+		errno = error;
+	if (done > 0)
+		record(RECORD_WRITE, fd, offset, data, (size_t)done);
+	return done;
 }
 
 /* SQLite calls this one past its table of system calls: ours is found before the C library's. */
 __attribute__((visibility("default"))) int
 fdatasync(int fd)
 {
-	int error = io_fails("fsync");
+	int error = io_fails("fsync"), result = -1;
 
+	record(RECORD_SYNC_BEGINS, fd, 0, NULL, 0);
 	if (error == 0)
-		return (int)syscall(SYS_fdatasync, fd);
-	errno = error;
-	return -1;
+		result = (int)syscall(SYS_fdatasync, fd);
+	else
+		errno = error;
+	if (result == 0)
+		record(RECORD_SYNC_ENDED, fd, 0, NULL, 0);
+	return result;
 }
 
 static int
@@ -83,10 +128,15 @@ faulty_ftruncate(int fd, off_t len)
 {
 	int error = io_fails("ftruncate");
 
+	int result = -1;
+
 	if (error == 0)
-		return ftruncate(fd, len);
-	errno = error;
-	return -1;
+		result = ftruncate(fd, len);
+	else
+		errno = error;
+	if (result == 0)
+		record(RECORD_CUT, fd, len, NULL, 0);
+	return result;
 }
 
 void

@@ -1,10 +1,14 @@
-/* What the parts of the SQLite engine share: statements, transactions (sqlite.c), opening and schema (sqlite_open.c). */
+/*
+ * What the parts of the SQLite engine share: statements and transactions (sqlite.c), the log (sqlite_log.c), opening and schema
+ * (sqlite_open.c).
+ */
 #ifndef DB_SQLITE_STORE_H
 #define DB_SQLITE_STORE_H
 
 #include "db/sqlite.h"
 #include "os/clock.h"
 #include "os/gate.h"
+#include "os/group_commit.h"
 
 #include <sqlite3.h>
 
@@ -14,6 +18,7 @@ struct sqlite {
 	struct db db; /* first: a struct db is one of these */
 	sqlite3 *handle;
 	struct gate gate;      /* fd -1: a store in memory, which nobody shares */
+	struct group_commit group;
 	char *file;
 	char boot[BOOT_MAX];
 	int64_t seen_ms;       /* as this transaction found it */
@@ -41,8 +46,21 @@ enum status sqlite_schema(struct sqlite *store, int *number, struct buf *why) MU
 /* STORE_DOWN unless this program knows the schema `number`; -1: the store has none. */
 enum status sqlite_known(struct sqlite *store, int64_t number, struct buf *why) MUST_CHECK;
 
-/* Under the gate: copies the WAL back and empties it, as far as readers allow. */
+/* Under the gate: copies the WAL back and begins it anew, as far as readers allow. */
 void sqlite_checkpoint(struct sqlite *store);
+
+/*
+ * Outside the gate: returns when commit `number`, or all that was read, is on disk.  STORE_DOWN with `why`: it can't be brought
+ * there, and from now on everybody is refused.
+ */
+enum status sqlite_wait(struct sqlite *store, uint32_t number, struct buf *why) MUST_CHECK;
+enum status sqlite_settle(struct sqlite *store, struct buf *why) MUST_CHECK;
+
+/* STORE_DOWN when the store is marked. */
+enum status sqlite_unmarked(struct sqlite *store, struct buf *why) MUST_CHECK;
+
+/* Looks at a store that is marked, and opens it again when it is whole, saying so in `why`.  STORE_DOWN, BUSY. */
+enum status sqlite_mend(struct sqlite *store, struct buf *why) MUST_CHECK;
 
 /* In test builds: makes SQLite's own writes and syncs fail or die where STILE_FAULT says. */
 void sqlite_faults(struct sqlite *store);

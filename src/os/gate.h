@@ -2,8 +2,9 @@
  * The write gate: at most one process at a time, of all that use one store, writes to it or checkpoints it.
  *
  * It is a kernel lock (open file description lock) on the file `gate` in the store's folder, so it is free the moment its
- * holder is gone, however it went.  Waiters pass a turnstile (byte 1) one by one before they wait for the gate (byte 0), so
- * nobody who has just left can overtake those who wait.  The holder writes its pid into the file, for the message only.
+ * holder is gone, however it went.  Whoever comes by when it is free takes it: to hand it over to one who sleeps costs more than
+ * a commit.  But who has waited GATE_PATIENCE_MS takes the turnstile (byte 1), past which nobody new comes, and is the next; so
+ * nobody starves.  The holder writes its pid into the file, for the message only.
  *
  * Why it must be: SQLite from 3.7.0 to 3.51.2 can corrupt a WAL database when one connection commits while another
  * checkpoints; and its own busy handler polls without any order.
@@ -18,9 +19,17 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#define GATE_PATIENCE_MS 20
+#define GATE_PAGE_LEN 4096
+#define GATE_OWN_LEN 64 /* of the page; the rest is for those who coordinate beside the gate */
 
 struct gate {
 	int fd;          /* -1 = not open */
+	char *page;      /* the beginning of the gate's file, mapped by all */
+	ino_t inode;
+	dev_t device;
 	bool held;
 	char path[4096]; /* of the gate's file */
 	sigset_t before; /* signals blocked before it was taken */

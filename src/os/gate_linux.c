@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -32,19 +33,61 @@ what_to_do(int error)
 	}
 }
 
+static enum status
+make_room(int fd, off_t len, const char *path, struct buf *why)
+{
+	int error;
+
+	if (len >= GATE_PAGE_LEN)
+		return OK;
+	/* with room on the disk: a page that is mapped can't say that there is none */
+	error = posix_fallocate(fd, 0, GATE_PAGE_LEN);
+	if (error == EOPNOTSUPP || error == EINVAL)
+		error = ftruncate(fd, GATE_PAGE_LEN) == 0 ? 0 : errno;
+	if (error == ENOSPC || error == EDQUOT)
+		return why_not(why, STORE_DOWN, "%s: the disk is full; make room", path);
+	return error == 0 ? OK : why_not(why, STORE_DOWN, "%s: can't be grown: %s", path, strerror(error));
+}
+
+static enum status
+map_page(struct gate *gate, struct buf *why)
+{
+	struct stat file;
+	enum status status;
+	void *page;
+
+	if (fstat(gate->fd, &file) != 0)
+		return why_not(why, STORE_DOWN, "%s: %s", gate->path, strerror(errno));
+	status = make_room(gate->fd, file.st_size, gate->path, why);
+	if (status != OK)
+		return status;
+	page = mmap(NULL, GATE_PAGE_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, gate->fd, 0);
+	if (page == MAP_FAILED)
+		return why_not(why, STORE_DOWN, "%s: can't be mapped: %s", gate->path, strerror(errno));
+	gate->page = page;
+	gate->inode = file.st_ino;
+	gate->device = file.st_dev;
+	return OK;
+}
+
 enum status
 gate_open(struct gate *gate, const char *folder, bool make, struct buf *why)
 {
 	int len = snprintf(gate->path, sizeof gate->path, "%s/gate", folder);
+	enum status status;
 
 	gate->held = false;
 	gate->fd = -1;
+	gate->page = NULL;
 	if (len < 0 || (size_t)len >= sizeof gate->path)
 		return why_not(why, STORE_DOWN, "%s: the path is too long", folder);
 	gate->fd = open(gate->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
 	if (gate->fd < 0)
 		return why_not(why, STORE_DOWN, "%s: %s%s", gate->path, strerror(errno), what_to_do(errno));
-	return OK;
+	status = map_page(gate, why);
+	if (status != OK)
+		gate_close(gate);
+	return status;
 }
 
 void
@@ -52,6 +95,9 @@ gate_close(struct gate *gate)
 {
 	if (gate->held)
 		gate_leave(gate);
+	if (gate->page != NULL)
+		munmap(gate->page, GATE_PAGE_LEN);
+	gate->page = NULL;
 	if (gate->fd >= 0)
 		close(gate->fd);
 	gate->fd = -1;
@@ -72,8 +118,8 @@ interrupt(int number)
 }
 
 /*
- * fcntl has no wait with a limit, so a timer interrupts it: a signal to this thread at the deadline and every 20 ms after
- * it, since the first may come just before the call blocks.
+ * fcntl has no wait with a limit, so a timer interrupts it: a signal to this thread when its patience, or its time, is over,
+ * and every 20 ms after it, since one may come just before the call blocks.
  */
 struct alarm {
 	timer_t timer;
@@ -115,10 +161,11 @@ static bool
 alarm_set(struct alarm *alarm, int64_t wait_ms)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
-	struct itimerspec when = {.it_value = {wait_ms / 1000, wait_ms % 1000 * 1000000}, .it_interval = {0, 20000000}};
+	int64_t first_ms = wait_ms < GATE_PATIENCE_MS ? wait_ms : GATE_PATIENCE_MS;
+	struct itimerspec when = {.it_value = {0, first_ms * 1000000}, .it_interval = {0, 20000000}};
 	sigset_t open_set;
 
-	if (wait_ms == 0)
+	if (first_ms == 0)
 		when.it_value.tv_nsec = 1;
 	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
 	if (!handler_set())
@@ -153,48 +200,72 @@ alarm_clear(struct alarm *alarm)
 	pthread_sigmask(SIG_SETMASK, &alarm->mask, NULL);
 }
 
-/* Both locks in order.  Returns 0, or -1 with errno EINTR when the deadline came first. */
-static int
-wait_in_order(int fd, int64_t deadline)
+static bool
+is_locked(int fd, off_t byte)
 {
-	while (set_lock(fd, F_OFD_SETLKW, F_WRLCK, BYTE_TURNSTILE) != 0)
-		if (errno != EINTR || clock_boot_ms() >= deadline)
-			return -1;
-	while (set_lock(fd, F_OFD_SETLKW, F_WRLCK, BYTE_GATE) != 0)
-		if (errno != EINTR || clock_boot_ms() >= deadline) {
-			int error = errno;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 
-			set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
-			errno = error;
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/* Returns 0, or -1 with errno EINTR when the instant came first. */
+static int
+wait_until(int fd, off_t byte, int64_t instant)
+{
+	while (set_lock(fd, F_OFD_SETLKW, F_WRLCK, byte) != 0)
+		if (errno != EINTR || clock_boot_ms() >= instant)
 			return -1;
-		}
-	set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
 	return 0;
 }
 
-/* Without waiting, and only if nobody waits.  Whether it was taken. */
+/* With the turnstile in hand nobody new gets in before. */
+static int
+wait_in_order(int fd, int64_t deadline)
+{
+	int result, error;
+
+	if (wait_until(fd, BYTE_TURNSTILE, deadline) != 0)
+		return -1;
+	result = wait_until(fd, BYTE_GATE, deadline);
+	error = errno;
+	set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
+	errno = error;
+	return result;
+}
+
+static int
+wait_for_gate(int fd, int64_t deadline)
+{
+	int64_t patience = clock_boot_ms() + GATE_PATIENCE_MS;
+
+	if (!is_locked(fd, BYTE_TURNSTILE)) {
+		if (wait_until(fd, BYTE_GATE, patience < deadline ? patience : deadline) == 0)
+			return 0;
+		if (errno != EINTR || patience >= deadline)
+			return -1;
+	}
+	return wait_in_order(fd, deadline);
+}
+
+/* Without waiting, and only if nobody has lost his patience. */
 static bool
 take_at_once(int fd)
 {
-	bool taken;
-
-	if (set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_TURNSTILE) != 0)
-		return false;
-	taken = set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_GATE) == 0;
-	set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
-	return taken;
+	return !is_locked(fd, BYTE_TURNSTILE) && set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_GATE) == 0;
 }
 
 int64_t
 gate_holder(const struct gate *gate, char *state)
 {
-	char text[HOLDER_LEN + 1] = "", path[40], line[256];
+	char text[HOLDER_LEN], path[40], line[256];
 	long long pid = 0;
 	ssize_t got;
 	int fd;
 
 	*state = 0;
-	if (pread(gate->fd, text, HOLDER_LEN, HOLDER_AT) <= 0 || sscanf(text, "%lld", &pid) != 1)
+	memcpy(text, gate->page + HOLDER_AT, sizeof text);
+	text[sizeof text - 1] = '\0';
+	if (sscanf(text, "%lld", &pid) != 1)
 		return 0;
 	snprintf(path, sizeof path, "/proc/%lld/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -232,10 +303,9 @@ busy(const struct gate *gate, int64_t wait_ms, struct buf *why)
 static bool
 still_there(const struct gate *gate)
 {
-	struct stat ours, there;
+	struct stat there;
 
-	return fstat(gate->fd, &ours) == 0 && stat(gate->path, &there) == 0 && ours.st_ino == there.st_ino &&
-	       ours.st_dev == there.st_dev;
+	return stat(gate->path, &there) == 0 && gate->inode == there.st_ino && gate->device == there.st_dev;
 }
 
 static void
@@ -253,12 +323,7 @@ block_stops(struct gate *gate)
 static void
 sign(const struct gate *gate)
 {
-	char text[HOLDER_LEN + 1];
-
-	snprintf(text, sizeof text, "%-*lld\n", HOLDER_LEN - 1, (long long)getpid());
-	/* for people only: when it can't be written the gate holds all the same */
-	if (pwrite(gate->fd, text, HOLDER_LEN, HOLDER_AT) < 0)
-		return;
+	snprintf(gate->page + HOLDER_AT, HOLDER_LEN, "%-*lld\n", HOLDER_LEN - 2, (long long)getpid());
 }
 
 static enum status
@@ -269,7 +334,7 @@ wait_for(struct gate *gate, int64_t wait_ms, struct buf *why)
 
 	if (!alarm_set(&alarm, wait_ms))
 		return why_not(why, STORE_DOWN, "%s: no timer to wait with: %s", gate->path, strerror(errno));
-	result = wait_in_order(gate->fd, clock_boot_ms() + wait_ms);
+	result = wait_for_gate(gate->fd, clock_boot_ms() + wait_ms);
 	error = errno;
 	alarm_clear(&alarm);
 	if (result == 0)

@@ -75,7 +75,7 @@ report_facts(struct examination *exam)
 		*equals = '\0';
 		if ((str_equal(line, "quick_check") && strcmp(equals + 1, "ok") != 0) ||
 		    (str_equal(line, "journal_mode") && strcmp(equals + 1, "wal") != 0) ||
-		    (str_equal(line, "synchronous") && strcmp(equals + 1, "2") != 0))
+		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0))
 			finding = BAD;
 		report(exam, line, finding, "%s", equals + 1);
 	}
@@ -128,6 +128,10 @@ check_store(struct examination *exam)
 	status = file_locks_are_local(context->address.folder, &why);
 	report(exam, "file system", status == OK ? FINE : BAD, "%s", status == OK ? "its locks are this kernel's" : why.data);
 	status = context_open(context, false, &why);
+	if (status == OK)
+		buf_clear(&why);
+	if (status == OK && (status = context->engine.db->ops->mend(context->engine.db, &why)) == OK && why.len > 0)
+		report(exam, "disk", ODD, "%s", why.data);
 	if (status == OK)
 		status = engine_read(&context->engine, rule_look, exam, &why);
 	report(exam, "store", status == OK ? FINE : BAD, "%s", status == OK ? context->address.file : why.data);

@@ -54,7 +54,7 @@ class Doctor(stile_test.Case):
         checks = self.doctor()
         self.assertEqual(self.findings(checks, "journal_mode"), [("ok", "wal")])
         self.assertEqual(self.findings(checks, "busy_timeout"), [("ok", "10000")])
-        self.assertEqual(self.findings(checks, "synchronous"), [("ok", "2")])
+        self.assertEqual(self.findings(checks, "synchronous"), [("ok", "1")])
 
     def test_other_databases_are_told_by_their_journal_mode(self):
         """R103: the inventory of databases that ALAI's hivemind.db and knowledge.db stand in."""

@@ -3,6 +3,7 @@
 Each round kills one process at a named point while others write.  What each of these anomalies would look like here:
 
 - gate-taken, rows-written: the dead one's rows show, or part of them; the gate stays shut, so that the next one is "busy"
+- written: the rows were seen by others, who answered, and are gone
 - committed: the rows are gone although they were on disk before anybody could have been answered
 - checkpoint: pages that were copied back in part take rows along that others had been answered for
 
@@ -54,6 +55,9 @@ class Kill(faulty.Case):
 
     def test_holding_the_gate_with_its_rows_written_nothing_was_done(self):
         self.dies("rows-written", False)
+
+    def test_when_others_see_it_and_it_is_not_on_disk_it_was_done_all_the_same(self):
+        self.dies("written", True)
 
     def test_after_commit_and_before_the_answer_it_was_done(self):
         self.dies("committed", True)

@@ -265,7 +265,7 @@ settings_are_those_that_durability_counts_on(void **state)
 	buf_init(&facts, 1 << 16);
 	scene->db->ops->facts(scene->db, &facts);
 	assert_non_null(strstr(facts.data, "\njournal_mode=wal\n"));
-	assert_non_null(strstr(facts.data, "\nsynchronous=2\n"));
+	assert_non_null(strstr(facts.data, "\nsynchronous=1\n"));
 	assert_non_null(strstr(facts.data, "\nquick_check=ok\n"));
 	assert_non_null(strstr(facts.data, "\nschema=1\n"));
 	buf_release(&facts);
@@ -277,6 +277,7 @@ the_log_is_copied_back_when_it_has_grown(void **state)
 	struct scene *scene = *state;
 	int highest = 0, lowered = 0, last = 0;
 
+	inside(scene)->wal_limit = 64;
 	for (int i = 0; i < 200; i++) {
 		begin(scene, true);
 		db_run(scene->db, "UPDATE store SET clone = clone || $1", DB_TEXT("."));
@@ -285,8 +286,8 @@ the_log_is_copied_back_when_it_has_grown(void **state)
 		lowered += inside(scene)->wal_frames < last;
 		last = inside(scene)->wal_frames;
 	}
-	assert_true(highest >= inside(scene)->wal_limit);
-	assert_true(highest < inside(scene)->wal_limit + 16);
+	/* the commit that brings it to the limit begins it anew as well */
+	assert_in_range(highest, 64 - 16, 64);
 	assert_true(lowered >= 2);
 	assert_true(store_is_whole(scene->db));
 }
