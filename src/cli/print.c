@@ -136,6 +136,17 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 	}
 }
 
+/* Texts on one line, which is cut like a cell. */
+static void
+cell_of_texts(const json_t *texts, char out[CELL_MAX])
+{
+	size_t len = 0, i;
+	json_t *text;
+
+	json_array_foreach(texts, i, text) if (len < CELL_MAX) len +=
+	    (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", i == 0 ? "" : ", ", json_string_value(text));
+}
+
 /* One line a field; what stands inside an object is named by its path. */
 static void
 print_fields(const json_t *object, const char *path, struct buf *out)
@@ -151,12 +162,15 @@ print_fields(const json_t *object, const char *path, struct buf *out)
 			print_fields(value, name, out);
 			continue;
 		}
-		if (json_is_array(value)) {
+		if (json_is_array(value) && !json_is_string(json_array_get(value, 0))) {
 			if (json_array_size(value) > 0)
 				print_table(NULL, key, value, out);
 			continue;
 		}
-		cell(key, value, text);
+		if (json_is_array(value))
+			cell_of_texts(value, text);
+		else
+			cell(key, value, text);
 		buf_printf(out, "%-18s %s\n", name, text);
 	}
 }
