@@ -75,8 +75,9 @@ an_id_has_a_length_and_no_control_characters(void **state)
 	                                  "a\tb",
 	                                  "\x1b[2J",
 	                                  "\x7f",
-	                                  "\xc2\x9b"
-	                                  "31m",
+	                                  /* apart, or the 3 would belong to the byte before it */
+	                                  ("\xc2\x9b"
+	                                   "31m"),
 	                                  "caf\xe9",
 	                                  "12345678901"};
 	struct buf why;
