@@ -364,6 +364,28 @@ class Again(Base):
             for name in files:
                 self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) & 0o077, 0, name)
 
+    def test_no_umask_takes_them_from_their_owner(self):
+        for umask in (0o777, 0o700, 0o277, 0o077, 0o022, 0):
+            with self.subTest("%04o" % umask), stile_test.Repo(user=True) as repo:
+                under = ("sh", "-c", 'umask %04o; exec "$@"' % umask, "sh")
+                for words in (("init",), ("status",), ("session", "start", "--client", "c", "--client-session", "1"), ("init",)):
+                    done = repo.any(*under, repo.stile, *words)
+                    self.assertEqual((done.status, done.stderr), (0, ""), words)
+                hooked = repo.any(*under, repo.stile, "hook", "claude", input=json.dumps(
+                    {"session_id": "s", "hook_event_name": "UserPromptSubmit", "prompt": "hello", "cwd": repo.path}))
+                self.assertEqual((hooked.status, hooked.stderr), (0, ""))
+                self.assertEqual(len(repo.json("session", "list", "--all")["sessions"]), 2)
+                client = os.path.join(repo.path, ".claude")
+                self.assertEqual(stat.S_IMODE(os.stat(client).st_mode), 0o755 & ~umask | 0o700)
+                self.assertEqual(stat.S_IMODE(os.stat(repo.store).st_mode), 0o700)
+                self.assertEqual(stat.S_IMODE(os.stat(os.path.join(repo.path, SETTINGS)).st_mode), 0o644 & ~umask | 0o600)
+                for folder, folders, files in os.walk(repo.store):
+                    for name, mode in [(name, 0o700) for name in folders] + [(name, 0o600) for name in files]:
+                        path = os.path.join(folder, name)
+                        self.assertEqual("%o" % stat.S_IMODE(os.stat(path).st_mode), "%o" % mode, path)
+                undone = repo.any(*under, repo.stile, "init", "--undo")
+                self.assertEqual((undone.status, os.path.exists(os.path.join(repo.path, ".claude"))), (0, False), undone.stderr)
+
     def test_no_client_means_the_store_alone(self):
         before = self.see()
         self.repo.json("init", "--client", "none")
