@@ -168,6 +168,27 @@ class EverythingComesBack(Base):
         self.in_and_out()
         self.assertEqual(self.repo.git("status", "--porcelain"), "")
 
+    def test_and_whoever_might_commit_them_is_warned(self):
+        """Only where git tracks the settings, in whatever version of the index, and in the worktree that has them."""
+        other = self.repo.worktree("other")
+        told = self.repo.json("init")
+        self.assertNotIn("note", told)
+        self.repo.git("add", "-f", SETTINGS)
+        for version in ("2", "3", "4"):
+            self.repo.git("update-index", "--index-version", version)
+            # version 3 is only kept for what needs it
+            write(os.path.join(self.repo.path, "later"), "x")
+            self.repo.git("add", "-N", "later")
+            note = self.repo.json("init")["note"]
+            self.assertEqual(note.count("git tracks it"), 1)
+            self.assertTrue(note.startswith(self.settings + ": git tracks it, so a commit would hold our hooks"), note)
+            findings = [(one["state"], one["finding"]) for one in self.repo.json("doctor")["checks"] if one["check"] == "settings"]
+            self.assertEqual(findings, [("note", note)])
+        self.assertEqual(self.repo.run("init").stdout.count("git tracks it"), 1)
+        self.repo.git("add", "-f", SETTINGS, cwd=other)
+        self.assertEqual(self.repo.json("init", cwd=other)["note"].count("git tracks it"), 2)
+        self.assertNotIn("git tracks it", self.repo.json("init", "--undo").get("note", ""))
+
     def test_of_the_exclude_file_in_any_shape(self):
         for text in (None, b"", b"# mine\n*.o\n", b"*.o", b"*.o\r\n", (SETTINGS + "\n").encode(), b"a\n" + SETTINGS.encode(), b"x" + SETTINGS.encode()):
             with self.subTest(text):
