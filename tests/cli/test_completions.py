@@ -1,4 +1,5 @@
 """The words of the command are completed by the shells themselves, from the verb table; each shell is tried where it is installed."""
+import json
 import os
 import shutil
 import unittest
@@ -98,6 +99,17 @@ class Completions(stile_test.Case):
     @needs("fish")
     def test_fish(self):
         self.all_lines("fish", FISH)
+
+    @unittest.skipIf(stile_test.FAULTS, "only the program as it is shipped is installed")
+    def test_each_is_installed_where_its_shell_looks(self):
+        build = os.path.dirname(stile_test.STILE)
+        installed = json.loads(self.repo.any("meson", "introspect", "--installed", build).stdout)
+        for shell, place in (("bash", "bash-completion/completions/stile.bash"), ("zsh", "zsh/site-functions/_stile"),
+                             ("fish", "fish/vendor_completions.d/stile.fish")):
+            made = [path for path, target in installed.items() if target.endswith("/share/" + place)]
+            self.assertEqual(len(made), 1, place)
+            with open(made[0], encoding="utf-8") as file:
+                self.assertEqual(file.read(), self.repo.run("completions", shell).stdout)
 
     def test_any_other_shell_is_refused_with_those_there_are(self):
         for words in ((), ("tcsh",), ("bash", "zsh")):
