@@ -23,11 +23,11 @@ static const struct {
 	const char *word;
 	const char *help;
 } others[] = {
-    {"hook", "one event of an agent's client"},
-    {"statusline", "Claude Code's status line"},
-    {"help", "all about a verb"},
-    {"completions", "a script that completes this command's words"},
-    {"version", "which stile this is"},
+	{"hook", "one event of an agent's client"},
+	{"statusline", "Claude Code's status line"},
+	{"help", "all about a verb"},
+	{"completions", "a script that completes this command's words"},
+	{"version", "which stile this is"},
 };
 
 static void
@@ -186,7 +186,9 @@ fish_verb(const struct verb *verb)
 		if (param->positional)
 			continue;
 		printf("complete -c stile -n '__stile_%s' -l %s %s-d ", place_now, param->name,
-		       takes_file(param) ? "-rF " : takes_value(param) ? "-x " : "");
+		       takes_file(param)    ? "-rF "
+		       : takes_value(param) ? "-x "
+		                            : "");
 		put_quoted(param->help);
 		printf("\n");
 	}
@@ -194,7 +196,7 @@ fish_verb(const struct verb *verb)
 }
 
 static const struct shell shells[] = {
-    {"bash", "'\\''",
+	{"bash", "'\\''",
      "# Completes the words of stile in bash; made by `stile completions bash`.\n"
      "_stile() {\n"
      "\tlocal word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} place= words= values= files=\n"
@@ -213,7 +215,7 @@ static const struct shell shells[] = {
      "\tfi\n"
      "}\n"
      "complete -F _stile stile\n"},
-    {"zsh", "'\\''",
+	{"zsh", "'\\''",
      "#compdef stile\n"
      "# Completes the words of stile in zsh; made by `stile completions zsh`.\n"
      "_stile() {\n"
@@ -232,7 +234,7 @@ static const struct shell shells[] = {
      "\tfi\n"
      "}\n"
      "if [[ ${funcstack[1]-} == _stile ]]; then _stile; else compdef _stile stile; fi\n"},
-    {"fish", "\\'",
+	{"fish", "\\'",
      "# Completes the words of stile in fish; made by `stile completions fish`.\n"
      "function __stile_at\n"
      "\tset -l before (commandline -opc)\n"

@@ -9,6 +9,14 @@ is_instant(const char *key)
 	return str_ends(key, "_ms");
 }
 
+static void
+without_controls(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 /* One value for people: instants as dates, shares as they are. */
 static void
 cell(const char *key, const json_t *value, char out[CELL_MAX])
@@ -34,9 +42,7 @@ cell(const char *key, const json_t *value, char out[CELL_MAX])
 		snprintf(out, CELL_MAX, "%s", text.data);
 		buf_release(&text);
 	}
-	for (char *c = out; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	without_controls(out);
 }
 
 /* Characters, not bytes: good enough for the letters of names and paths. */
@@ -140,11 +146,12 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 static void
 cell_of_texts(const json_t *texts, char out[CELL_MAX])
 {
-	size_t len = 0, i;
-	json_t *text;
+	size_t len = 0;
 
-	json_array_foreach(texts, i, text) if (len < CELL_MAX) len +=
-	    (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", i == 0 ? "" : ", ", json_string_value(text));
+	for (size_t i = 0; i < json_array_size(texts) && len < CELL_MAX; i++)
+		len += (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", i == 0 ? "" : ", ",
+		                        json_string_value(json_array_get(texts, i)));
+	without_controls(out);
 }
 
 /* One line a field; what stands inside an object is named by its path. */

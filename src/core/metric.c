@@ -3,25 +3,25 @@
 #include <math.h>
 
 static const struct metric_row declared[] = {
-    {"messages", METRIC_COUNTER, AGGREGATE_SUM, false, "prompts given to it"},
-    {"tool_calls", METRIC_COUNTER, AGGREGATE_SUM, false, "tools it was about to run"},
-    {"errors", METRIC_COUNTER, AGGREGATE_SUM, true, "tools that failed"},
-    {"complexity", METRIC_GAUGE, AGGREGATE_MEAN, false, "of its present task, as somebody judges it"},
-    {"task_depth", METRIC_GAUGE, AGGREGATE_MAX, false, "levels of its present task; makes complexity"},
-    {"dependencies", METRIC_GAUGE, AGGREGATE_MAX, false, "things its task depends on; makes complexity"},
-    {"file_modifications", METRIC_GAUGE, AGGREGATE_MAX, false, "files its task changes; makes complexity"},
-    {"concurrent_operations", METRIC_GAUGE, AGGREGATE_MAX, false, "operations it has running; makes complexity"},
-    {"subtasks_pending", METRIC_GAUGE, AGGREGATE_MAX, false, "parts of its task still to do; makes complexity"},
-    {"active_tasks", METRIC_GAUGE, AGGREGATE_SUM, false, "tasks it is at"},
-    {"instructions", METRIC_GAUGE, AGGREGATE_NONE, false, "instructions it is under"},
-    {"context_tokens", METRIC_GAUGE, AGGREGATE_NONE, false, "tokens in its context now"},
-    {"spent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "tokens of every response, cache included"},
-    {"subagent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "the same of its sub-agents"},
-    {"subagents", METRIC_COUNTER, AGGREGATE_SUM, false, "sub-agents it started"},
-    {"pressure_checks", METRIC_COUNTER, AGGREGATE_SUM, false, "times its pressure was looked at"},
-    {"instructions_added", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
-    {"validations_run", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
-    {"boundary_enforcements", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
+	{"messages", METRIC_COUNTER, AGGREGATE_SUM, false, "prompts given to it"},
+	{"tool_calls", METRIC_COUNTER, AGGREGATE_SUM, false, "tools it was about to run"},
+	{"errors", METRIC_COUNTER, AGGREGATE_SUM, true, "tools that failed"},
+	{"complexity", METRIC_GAUGE, AGGREGATE_MEAN, false, "of its present task, as somebody judges it"},
+	{"task_depth", METRIC_GAUGE, AGGREGATE_MAX, false, "levels of its present task; makes complexity"},
+	{"dependencies", METRIC_GAUGE, AGGREGATE_MAX, false, "things its task depends on; makes complexity"},
+	{"file_modifications", METRIC_GAUGE, AGGREGATE_MAX, false, "files its task changes; makes complexity"},
+	{"concurrent_operations", METRIC_GAUGE, AGGREGATE_MAX, false, "operations it has running; makes complexity"},
+	{"subtasks_pending", METRIC_GAUGE, AGGREGATE_MAX, false, "parts of its task still to do; makes complexity"},
+	{"active_tasks", METRIC_GAUGE, AGGREGATE_SUM, false, "tasks it is at"},
+	{"instructions", METRIC_GAUGE, AGGREGATE_NONE, false, "instructions it is under"},
+	{"context_tokens", METRIC_GAUGE, AGGREGATE_NONE, false, "tokens in its context now"},
+	{"spent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "tokens of every response, cache included"},
+	{"subagent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "the same of its sub-agents"},
+	{"subagents", METRIC_COUNTER, AGGREGATE_SUM, false, "sub-agents it started"},
+	{"pressure_checks", METRIC_COUNTER, AGGREGATE_SUM, false, "times its pressure was looked at"},
+	{"instructions_added", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
+	{"validations_run", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
+	{"boundary_enforcements", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},
 };
 
 const struct metric_row *
@@ -135,12 +135,12 @@ load(struct txn *txn, const char *session, bool all, struct metric_values *out, 
 {
 	struct db_rows rows;
 	enum status status = db_ask(
-	    txn->db, &rows, why,
-	    "SELECT m.session, m.name, m.value, m.base, (SELECT coalesce(sum(r.amount), 0) FROM metric_recent r"
-	    " WHERE r.project = $1 AND r.session = m.session AND r.name = m.name AND r.at_ms >= $2) FROM metric m"
-	    " WHERE m.project = $1 AND (m.session = $3 OR ($3 = '' AND ($4 = 1 OR m.session IN (SELECT s.session FROM session s"
-	    " WHERE s.project = $1 AND s.state NOT IN ('ended', 'lost'))))) ORDER BY m.session, m.name",
-	    DB_TEXT(txn->project), DB_INT(window_start(txn)), DB_TEXT(session), DB_INT(all));
+		txn->db, &rows, why,
+		"SELECT m.session, m.name, m.value, m.base, (SELECT coalesce(sum(r.amount), 0) FROM metric_recent r"
+		" WHERE r.project = $1 AND r.session = m.session AND r.name = m.name AND r.at_ms >= $2) FROM metric m"
+		" WHERE m.project = $1 AND (m.session = $3 OR ($3 = '' AND ($4 = 1 OR m.session IN (SELECT s.session FROM session s"
+		" WHERE s.project = $1 AND s.state NOT IN ('ended', 'lost'))))) ORDER BY m.session, m.name",
+		DB_TEXT(txn->project), DB_INT(window_start(txn)), DB_TEXT(session), DB_INT(all));
 
 	if (status == OK) {
 		status = from_rows(&rows, out, NULL, why);
@@ -154,13 +154,13 @@ metric_load_noted(struct txn *txn, const char *session, const char *name, struct
                   struct buf *why)
 {
 	struct db_rows rows;
-	enum status status =
-	    db_ask(txn->db, &rows, why,
-	           "SELECT m.session, m.name, m.value, m.base, (SELECT coalesce(sum(r.amount), 0) FROM metric_recent r"
-	           " WHERE r.project = $1 AND r.session = m.session AND r.name = m.name AND r.at_ms >= $2), 0 AS noted_ms FROM metric m"
-	           " WHERE m.project = $1 AND m.session = $3 UNION ALL SELECT n.session, n.name, n.amount, 0, 0, n.at_ms"
-	           " FROM metric_recent n WHERE n.project = $1 AND n.session = $3 AND n.name = $4 ORDER BY noted_ms DESC",
-	           DB_TEXT(txn->project), DB_INT(window_start(txn)), DB_TEXT(session), DB_TEXT(name));
+	enum status status = db_ask(
+		txn->db, &rows, why,
+		"SELECT m.session, m.name, m.value, m.base, (SELECT coalesce(sum(r.amount), 0) FROM metric_recent r"
+		" WHERE r.project = $1 AND r.session = m.session AND r.name = m.name AND r.at_ms >= $2), 0 AS noted_ms FROM metric m"
+		" WHERE m.project = $1 AND m.session = $3 UNION ALL SELECT n.session, n.name, n.amount, 0, 0, n.at_ms"
+		" FROM metric_recent n WHERE n.project = $1 AND n.session = $3 AND n.name = $4 ORDER BY noted_ms DESC",
+		DB_TEXT(txn->project), DB_INT(window_start(txn)), DB_TEXT(session), DB_TEXT(name));
 
 	if (status != OK)
 		return status;

@@ -34,8 +34,8 @@ void metric_open_generation(struct txn *txn, const char *session);
 struct metric_value {
 	char session[ID_SIZE];
 	char name[LABEL_MAX + 1];
-	double life;  /* since the session began */
-	double now;   /* since its context generation opened; recent ones: of the last minutes; gauges: as set */
+	double life; /* since the session began */
+	double now;  /* since its context generation opened; recent ones: of the last minutes; gauges: as set */
 };
 
 struct metric_values {

@@ -29,10 +29,10 @@ static const struct {
 	double many; /* from this value on each weighs more */
 	double weight_of_many;
 } factors[] = {
-    {"dependencies", .2, 8, .3},
-    {"file_modifications", .1, 10, .15},
-    {"concurrent_operations", .2, 5, .4},
-    {"subtasks_pending", .1, 10, .2},
+	{"dependencies", .2, 8, .3},
+	{"file_modifications", .1, 10, .15},
+	{"concurrent_operations", .2, 5, .4},
+	{"subtasks_pending", .1, 10, .2},
 };
 
 static double
@@ -127,7 +127,8 @@ passes(const struct config *config, const struct config_item *item, const struct
 	char fields[3][FIELD_MAX], weight[3][FIELD_MAX];
 	double from, share;
 
-	if (split(item->value, fields) != 2 || str_number(fields[0], &from) != OK || weighted == NULL || split(weighted, weight) != 2)
+	if (split(item->value, fields) != 2 || str_number(fields[0], &from) != OK || weighted == NULL ||
+	    split(weighted, weight) != 2)
 		return bad(item, why);
 	if (share_of(&measured, weight[1], values, budget, &share, why) != OK)
 		return BAD_CONFIG;
@@ -294,7 +295,7 @@ pressure_json(const struct pressure *pressure)
 
 	for (size_t i = 0; i < pressure->recommended; i++)
 		json_array_append_new(recommendations, json_string(pressure->recommendations[i]));
-	return json_pack("{ss sf sf ss ss sf ss* so}", "profile", pressure->profile, "score", pressure->score, "tokens", pressure->tokens,
-	                 "level", pressure->level, "advice", pressure->advice, "verification", pressure->verification,
-	                 "trend", pressure->trend, "recommendations", recommendations);
+	return json_pack("{ss sf sf ss ss sf ss* so}", "profile", pressure->profile, "score", pressure->score, "tokens",
+	                 pressure->tokens, "level", pressure->level, "advice", pressure->advice, "verification",
+	                 pressure->verification, "trend", pressure->trend, "recommendations", recommendations);
 }

@@ -191,7 +191,7 @@ file_sweep(const char *path)
 	char left[PATH_SIZE + sizeof(struct dirent)];
 	struct target target;
 	struct dirent **names;
-	int count = resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, NULL) : -1;
+	int count = resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, alphasort) : -1;
 
 	for (int i = 0; i < count; i++) {
 		snprintf(left, sizeof left, "%s/%s", target.folder, names[i]->d_name);

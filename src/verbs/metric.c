@@ -177,31 +177,32 @@ run_checkpoints(struct call *call)
 }
 
 static const struct param change_params[] = {
-    {"name", PARAM_TEXT, "NAME", "messages, context_tokens, complexity, ... or one of your own", true, true, false},
-    {"amount", PARAM_NUMBER, "N", "how much", true, true, false},
-    {"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
+	{"name", PARAM_TEXT, "NAME", "messages, context_tokens, complexity, ... or one of your own", true, true, false},
+	{"amount", PARAM_NUMBER, "N", "how much", true, true, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
 };
 static const struct param show_params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
-    {"aggregate", PARAM_FLAG, NULL, "over all sessions, for metrics that declare a meaning for it", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
+	{"aggregate", PARAM_FLAG, NULL, "over all sessions, for metrics that declare a meaning for it", false, false, false},
 };
 static const struct param pressure_params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
-    {"profile", PARAM_TEXT, "PROFILE", "token-ratio, tractatus-v1 or one of the config's", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
+	{"profile", PARAM_TEXT, "PROFILE", "token-ratio, tractatus-v1 or one of the config's", false, false, false},
 };
 static const struct param checkpoint_params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose; default: everybody's", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: everybody's", false, false, false},
 };
 
 static const struct verb verbs[] = {
-    {"metric add", "add to a counter of a session; answers with the checkpoints it fired", DOES_WRITE, NULL, PARAMS(change_params),
-     run_add},
-    {"metric set", "set a gauge of a session; answers with the checkpoints it fired", DOES_WRITE, NULL, PARAMS(change_params),
+	{"metric add", "add to a counter of a session; answers with the checkpoints it fired", DOES_WRITE, NULL,
+     PARAMS(change_params), run_add},
+	{"metric set", "set a gauge of a session; answers with the checkpoints it fired", DOES_WRITE, NULL, PARAMS(change_params),
      run_set},
-    {"metric show", "a session's numbers over its life", DOES_READ, NULL, PARAMS(show_params), run_show},
-    {"pressure", "how full and strained a session's context is, and where that goes", DOES_WRITE, NULL, PARAMS(pressure_params), run_pressure},
-    {"checkpoint list", "the checkpoints that fired, each once", DOES_READ, "session generation percent tokens budget fired_ms told_ms",
-     PARAMS(checkpoint_params), run_checkpoints},
+	{"metric show", "a session's numbers over its life", DOES_READ, NULL, PARAMS(show_params), run_show},
+	{"pressure", "how full and strained a session's context is, and where that goes", DOES_WRITE, NULL, PARAMS(pressure_params),
+     run_pressure},
+	{"checkpoint list", "the checkpoints that fired, each once", DOES_READ,
+     "session generation percent tokens budget fired_ms told_ms", PARAMS(checkpoint_params), run_checkpoints},
 };
 
 const struct verb_table verbs_metric = VERB_TABLE(verbs);
