@@ -178,7 +178,10 @@ class Pressure(Base):
         self.assertEqual(self.pressure(one, "--profile", "tractatus-v1")["advice"], "IMMEDIATE_HALT")
 
     def test_the_trend_is_the_sessions_own_over_processes(self):
-        """R72: eight sessions look at once, a process a look; three that rise are three, whatever the others do, and three are kept."""
+        """R72: eight sessions look at once, a process a look, and each has the trend of its own looks.
+
+        The anomaly: one history for all (upstream's monitor is one object) takes a look of each of three sessions for three of one.
+        """
         ones = [self.begin("s%d" % n) for n in range(8)]
         trends = []
         for look in range(4):
