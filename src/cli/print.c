@@ -9,14 +9,6 @@ is_instant(const char *key)
 	return str_ends(key, "_ms");
 }
 
-static void
-without_controls(char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
 /* One value for people: instants as dates, shares as they are. */
 static void
 cell(const char *key, const json_t *value, char out[CELL_MAX])
@@ -42,7 +34,9 @@ cell(const char *key, const json_t *value, char out[CELL_MAX])
 		snprintf(out, CELL_MAX, "%s", text.data);
 		buf_release(&text);
 	}
-	without_controls(out);
+	for (char *c = out; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
 }
 
 /* Characters, not bytes: good enough for the letters of names and paths. */
@@ -118,7 +112,7 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 		json_array_foreach(rows, i, row)
 		{
 			cell("", row, text);
-			buf_printf(out, "%s\n", text);
+			buf_printf(out, "%-18s %s\n", i == 0 ? noun : "", text);
 		}
 		return;
 	}
@@ -142,18 +136,6 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 	}
 }
 
-/* Texts on one line, which is cut like a cell. */
-static void
-cell_of_texts(const json_t *texts, char out[CELL_MAX])
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < json_array_size(texts) && len < CELL_MAX; i++)
-		len += (size_t)snprintf(out + len, CELL_MAX - len, "%s%s", i == 0 ? "" : ", ",
-		                        json_string_value(json_array_get(texts, i)));
-	without_controls(out);
-}
-
 /* One line a field; what stands inside an object is named by its path. */
 static void
 print_fields(const json_t *object, const char *path, struct buf *out)
@@ -169,15 +151,12 @@ print_fields(const json_t *object, const char *path, struct buf *out)
 			print_fields(value, name, out);
 			continue;
 		}
-		if (json_is_array(value) && !json_is_string(json_array_get(value, 0))) {
+		if (json_is_array(value)) {
 			if (json_array_size(value) > 0)
 				print_table(NULL, key, value, out);
 			continue;
 		}
-		if (json_is_array(value))
-			cell_of_texts(value, text);
-		else
-			cell(key, value, text);
+		cell(key, value, text);
 		buf_printf(out, "%-18s %s\n", name, text);
 	}
 }

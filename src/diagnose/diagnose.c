@@ -7,10 +7,10 @@
 #include <signal.h>
 
 static const struct target *const targets[] = {
-	&target_session_state,
-	&target_checkpoints,
-	&target_session_id,
-	&target_lightrag_health,
+    &target_session_state,
+    &target_checkpoints,
+    &target_session_id,
+    &target_lightrag_health,
 };
 
 const struct target *

@@ -132,8 +132,8 @@ tell_peers(const struct event_answer *answer, struct buf *out)
 		const struct session *peer = &others->items[i];
 
 		str_ago(ago, sizeof ago, answer->at_ms - peer->event_ms);
-		buf_printf(out, "\n- %s %s: %s, last seen %s ago, in %.120s%s%s", peer->client, peer->id,
-		           session_state_name(peer->state), ago, peer->cwd, peer->branch[0] == '\0' ? "" : " on branch ", peer->branch);
+		buf_printf(out, "\n- %s %s: %s, last seen %s ago, in %.120s%s%s", peer->client, peer->id, session_state_name(peer->state),
+		           ago, peer->cwd, peer->branch[0] == '\0' ? "" : " on branch ", peer->branch);
 	}
 	if (others->count > PEERS_TOLD)
 		buf_printf(out, "\n- and %zu more; `stile status` lists them", others->count - PEERS_TOLD);

@@ -212,7 +212,7 @@ class Pressure(Base):
         self.assertAlmostEqual(self.pressure(one, "--profile", "tractatus-v1")["score"], 0.15 * 4.8 / 5)
         self.assertAlmostEqual(self.pressure(other, "--profile", "tractatus-v1")["score"], 0.15 * 2.5 / 5)
         text = self.repo.run("pressure", "--session", one, "--profile", "tractatus-v1").stdout
-        self.assertIn("\nrecommendations    CONTINUE_NORMAL, ONE_TASK_AT_A_TIME\n", text)
+        self.assertIn("\nrecommendations    CONTINUE_NORMAL\n                   ONE_TASK_AT_A_TIME\n", text)
 
     def test_each_has_its_own_budget(self):
         """R74"""
