@@ -57,4 +57,4 @@ install: build
 	@meson configure build --prefix $(PREFIX) && meson install -C build
 
 clean:
-	rm -rf build build-san build-fuzz
+	rm -rf build build-san build-fuzz build-clang

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets system popen tmpnam mktemp gmtime localtime ctime asctime atoi atol atoll
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets system popen tmpnam mktemp gmtime localtime \
+	ctime asctime atoi atol atoll
 
 #endif

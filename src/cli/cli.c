@@ -133,6 +133,8 @@ cli_run(struct context *context, int count, char **words)
 		printf("stile " STILE_VERSION "\n");
 		return 0;
 	}
+	if (str_equal(words[0], "completions"))
+		return cli_completions(count - 1, words + 1);
 	verb = find(count, words, &used);
 	if (verb == NULL)
 		return no_verb(count, words);

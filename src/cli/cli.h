@@ -19,4 +19,7 @@ void cli_print(const struct verb *verb, const json_t *result, struct buf *out);
 /* `stile help`, `stile help VERB`, `stile help --scdoc`, `stile help --states`; the exit status. */
 int cli_help(int count, char **words);
 
+/* `stile completions bash|zsh|fish`: that shell's script on stdout; the exit status. */
+int cli_completions(int count, char **words);
+
 #endif

@@ -6,10 +6,11 @@ static const struct extra {
 	const char *usage;
 	const char *help;
 } extras[] = {
-    {"hook CLIENT", "one event of an agent's client on stdin, the client's answer on stdout"},
-    {"statusline", "Claude Code's status line on stdin, one line on stdout"},
-    {"help [VERB]", "this, or all about one verb"},
-    {"version", "which stile this is"},
+	{"hook CLIENT", "one event of an agent's client on stdin, the client's answer on stdout"},
+	{"statusline", "Claude Code's status line on stdin, one line on stdout"},
+	{"help [VERB]", "this, or all about one verb"},
+	{"completions SHELL", "the script that completes these words in bash, zsh or fish"},
+	{"version", "which stile this is"},
 };
 
 static void

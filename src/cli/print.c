@@ -112,6 +112,8 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 		json_array_foreach(rows, i, row)
 		{
 			cell("", row, text);
+			if (noun != NULL)
+				buf_printf(out, "%-18s ", i == 0 ? noun : "");
 			buf_printf(out, "%s\n", text);
 		}
 		return;
@@ -168,7 +170,8 @@ cli_print(const struct verb *verb, const json_t *result, struct buf *out)
 	const json_t *only = key == NULL ? NULL : json_object_get(result, key);
 
 	if (json_object_size(result) == 1 && json_is_array(only))
-		print_table(verb->columns, key, only, out);
+		/* words that are all of the answer stand alone, for scripts */
+		print_table(verb->columns, json_is_string(json_array_get(only, 0)) ? NULL : key, only, out);
 	else
 		print_fields(result, "", out);
 }

@@ -14,8 +14,8 @@ static const struct wanted {
 } events[] = {
 	{"SessionStart", 10},       {"SessionEnd", 2},         {"UserPromptSubmit", 10}, {"PreToolUse", 10},  {"PostToolUse", 10},
 	{"PostToolUseFailure", 10}, {"PermissionRequest", 10}, {"Notification", 10},     {"Stop", 10},        {"StopFailure", 10},
-	{"SubagentStart", 10},      {"SubagentStop", 10},      {"PreCompact", 10},       {"PostCompact", 10}, {"CwdChanged", 10}, {"Elicitation", 10},
-	{"ElicitationResult", 10},  {"PermissionDenied", 10},
+	{"SubagentStart", 10},      {"SubagentStop", 10},      {"PreCompact", 10},       {"PostCompact", 10}, {"CwdChanged", 10},
+	{"Elicitation", 10},        {"ElicitationResult", 10}, {"PermissionDenied", 10},
 };
 
 #define EVENTS (sizeof events / sizeof *events)

@@ -34,8 +34,8 @@ void metric_open_generation(struct txn *txn, const char *session);
 struct metric_value {
 	char session[ID_SIZE];
 	char name[LABEL_MAX + 1];
-	double life;  /* since the session began */
-	double now;   /* since its context generation opened; recent ones: of the last minutes; gauges: as set */
+	double life; /* since the session began */
+	double now;  /* since its context generation opened; recent ones: of the last minutes; gauges: as set */
 };
 
 struct metric_values {
@@ -47,9 +47,30 @@ struct metric_values {
 enum status metric_load(struct txn *txn, const char *session, struct metric_values *out, struct buf *why) MUST_CHECK;
 enum status metric_load_all(struct txn *txn, bool all, struct metric_values *out, struct buf *why) MUST_CHECK;
 
+#define METRIC_NOTED 3
+
+struct metric_note {
+	int64_t at_ms;
+	double value;
+};
+
+/* The last values noted of a session under a name, the newest first. */
+struct metric_noted {
+	struct metric_note items[METRIC_NOTED];
+	size_t count;
+};
+
+/* As metric_load, and what was noted under `name`, still in one answer. */
+enum status metric_load_noted(struct txn *txn, const char *session, const char *name, struct metric_values *out,
+                              struct metric_noted *noted, struct buf *why) MUST_CHECK;
+
+/* Notes `value`, also in *noted, which metric_load_noted gave in this transaction; what is older than that goes.  Queued. */
+void metric_note(struct txn *txn, const char *session, const char *name, double value, struct metric_noted *noted);
+
 /* Those of one session; they belong to `values`. */
 struct metric_values metric_values_of(const struct metric_values *values, const char *session);
 void metric_values_release(struct metric_values *values);
+bool metric_has(const struct metric_values *values, const char *name);
 double metric_now(const struct metric_values *values, const char *name); /* 0 when there is none */
 double metric_life(const struct metric_values *values, const char *name);
 

@@ -23,12 +23,47 @@ split(const char *value, char fields[3][FIELD_MAX])
 	return *value == '\0' ? count : -1;
 }
 
+static const struct {
+	const char *metric;
+	double weight;
+	double many; /* from this value on each weighs more */
+	double weight_of_many;
+} factors[] = {
+	{"dependencies", .2, 8, .3},
+	{"file_modifications", .1, 10, .15},
+	{"concurrent_operations", .2, 5, .4},
+	{"subtasks_pending", .1, 10, .2},
+};
+
+static double
+weigh_depth(double depth)
+{
+	return depth * (depth >= 3 ? .8 : depth >= 2 ? .5 : .3);
+}
+
+double
+pressure_complexity(const struct metric_values *values)
+{
+	double sum = weigh_depth(metric_now(values, "task_depth")), tasks = metric_now(values, "active_tasks");
+	bool any = metric_has(values, "task_depth");
+
+	for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) {
+		double value = metric_now(values, factors[i].metric);
+
+		any = any || metric_has(values, factors[i].metric);
+		sum += value * (value >= factors[i].many ? factors[i].weight_of_many : factors[i].weight);
+	}
+	if (!any)
+		return metric_now(values, "complexity");
+	return sum > 0 ? sum : tasks > 0 ? tasks : 1;
+}
+
 static enum status
 bad(const struct config_item *item, struct buf *why)
 {
 	return why_not(why, BAD_CONFIG,
 	               "config: [%s] %s = %s: a metric has \"weight full-value\", a level \"score ADVICE verification\", a halt "
-	               "\"share ADVICE\"",
+	               "or a metric's recommendation \"share WORD\", a level's \"WORD\"",
 	               item->section, item->key, item->value);
 }
 
@@ -43,7 +78,7 @@ share_of(const struct config_item *item, const char *full, const struct metric_v
 		return bad(item, why);
 	if (limit <= 0)
 		return bad(item, why);
-	*out = metric_now(values, item->key) / limit;
+	*out = (str_equal(item->key, "complexity") ? pressure_complexity(values) : metric_now(values, item->key)) / limit;
 	return OK;
 }
 
@@ -82,21 +117,70 @@ try_level(const struct config_item *item, double *reached, struct pressure *out,
 	return OK;
 }
 
+/* "share WORD": whether the metric that this is about, which must have a weight, has come to that share. */
 static enum status
-try_halt(const struct config *config, const struct config_item *item, const struct metric_values *values, int64_t budget,
-         struct pressure *out, struct buf *why)
+passes(const struct config *config, const struct config_item *item, const struct metric_values *values, int64_t budget,
+       char word[FIELD_MAX], bool *out, struct buf *why)
 {
-	const char *metric = item->key + strlen("halt."), *weighted = config_get(config, item->section, metric);
+	const char *metric = strchr(item->key, '.') + 1, *weighted = config_get(config, item->section, metric);
 	struct config_item measured = {item->section, (char *)(uintptr_t)metric, (char *)(uintptr_t)weighted};
 	char fields[3][FIELD_MAX], weight[3][FIELD_MAX];
 	double from, share;
 
-	if (split(item->value, fields) != 2 || str_number(fields[0], &from) != OK || weighted == NULL || split(weighted, weight) != 2)
+	if (split(item->value, fields) != 2 || str_number(fields[0], &from) != OK || weighted == NULL ||
+	    split(weighted, weight) != 2)
 		return bad(item, why);
 	if (share_of(&measured, weight[1], values, budget, &share, why) != OK)
 		return BAD_CONFIG;
-	if (share + 1e-9 >= from)
-		snprintf(out->advice, sizeof out->advice, "%s", fields[1]);
+	memcpy(word, fields[1], FIELD_MAX);
+	*out = share + 1e-9 >= from;
+	return OK;
+}
+
+static void
+recommend(struct pressure *out, const char *word)
+{
+	for (size_t i = 0; i < out->recommended; i++)
+		if (str_equal(out->recommendations[i], word))
+			return;
+	if (out->recommended < PRESSURE_RECOMMENDATIONS_MAX)
+		snprintf(out->recommendations[out->recommended++], LABEL_MAX + 1, "%s", word);
+}
+
+static enum status
+try_halt(const struct config *config, const struct config_item *item, const struct metric_values *values, int64_t budget,
+         struct pressure *out, struct buf *why)
+{
+	char word[FIELD_MAX];
+	bool halts;
+
+	if (passes(config, item, values, budget, word, &halts, why) != OK)
+		return BAD_CONFIG;
+	if (halts) {
+		snprintf(out->advice, sizeof out->advice, "%s", word);
+		recommend(out, word);
+	}
+	return OK;
+}
+
+/* For a level its word; for a metric a share of its full value and the word. */
+static enum status
+try_recommendation(const struct config *config, const struct config_item *item, const struct metric_values *values,
+                   int64_t budget, struct pressure *out, struct buf *why)
+{
+	const char *of = strchr(item->key, '.') + 1;
+	char level[FIELD_MAX + sizeof "level."], fields[3][FIELD_MAX];
+	bool passed = str_equal(of, out->level);
+
+	snprintf(level, sizeof level, "level.%s", of);
+	if (config_get(config, item->section, level) == NULL) {
+		if (passes(config, item, values, budget, fields[0], &passed, why) != OK)
+			return BAD_CONFIG;
+	} else if (split(item->value, fields) != 1) {
+		return bad(item, why);
+	}
+	if (passed)
+		recommend(out, fields[0]);
 	return OK;
 }
 
@@ -117,6 +201,28 @@ no_profile(const struct config *config, const char *profile, struct buf *why)
 	return why_not(why, BAD_INPUT, "no profile %s; there are:%s", profile, names);
 }
 
+/* Everything of the profile but its weights, once the score is known. */
+static enum status
+follow(const struct config *config, const char *section, const struct metric_values *values, int64_t budget,
+       struct pressure *out, struct buf *why)
+{
+	enum status status = OK;
+	double reached = -1;
+
+	for (size_t i = 0; i < config->count && status == OK; i++)
+		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "level."))
+			status = try_level(&config->items[i], &reached, out, why);
+	for (size_t i = 0; i < config->count && status == OK; i++)
+		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "recommend."))
+			status = try_recommendation(config, &config->items[i], values, budget, out, why);
+	for (size_t i = 0; i < config->count && status == OK; i++)
+		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "halt."))
+			status = try_halt(config, &config->items[i], values, budget, out, why);
+	if (status == OK && reached < 0)
+		status = why_not(why, BAD_CONFIG, "config: [%s] has no level that holds from 0", section);
+	return status;
+}
+
 enum status
 pressure_of(const struct config *config, const char *profile, const struct metric_values *values, int64_t budget,
             struct pressure *out, struct buf *why)
@@ -124,7 +230,7 @@ pressure_of(const struct config *config, const char *profile, const struct metri
 	struct pressure found = {.verification = 1};
 	char section[LABEL_MAX + 20];
 	enum status status = OK;
-	double reached = -1, weights = 0;
+	double weights = 0;
 
 	if (str_copy(found.profile, sizeof found.profile, profile) != OK)
 		return why_not(why, BAD_INPUT, "the profile's name is longer than %d bytes", LABEL_MAX);
@@ -138,22 +244,58 @@ pressure_of(const struct config *config, const char *profile, const struct metri
 	/* thirds don't add up to 1 exactly */
 	if (status == OK && weights > 1 + 1e-9)
 		status = why_not(why, BAD_CONFIG, "config: [%s] has weights that add up to %g; a score is at most 1", section, weights);
-	for (size_t i = 0; i < config->count && status == OK; i++)
-		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "level."))
-			status = try_level(&config->items[i], &reached, &found, why);
-	for (size_t i = 0; i < config->count && status == OK; i++)
-		if (str_equal(config->items[i].section, section) && str_starts(config->items[i].key, "halt."))
-			status = try_halt(config, &config->items[i], values, budget, &found, why);
-	if (status == OK && reached < 0)
-		status = why_not(why, BAD_CONFIG, "config: [%s] has no level that holds from 0", section);
+	if (status == OK)
+		status = follow(config, section, values, budget, &found, why);
 	if (status == OK)
 		*out = found;
 	return status;
 }
 
+static const char *
+trend_of(const struct metric_noted *noted)
+{
+	const struct metric_note *last = noted->items;
+
+	if (noted->count == METRIC_NOTED && last[0].value > last[1].value && last[1].value > last[2].value)
+		return "escalating";
+	if (noted->count == METRIC_NOTED && last[0].value < last[1].value && last[1].value < last[2].value)
+		return "improving";
+	return "stable";
+}
+
+enum status
+pressure_check(struct txn *txn, const struct session *session, const char *profile, struct metric_values *values,
+               struct pressure *out, struct buf *why)
+{
+	struct metric_noted noted;
+	struct pressure found;
+	char name[LABEL_MAX + 20];
+	enum status status;
+
+	snprintf(name, sizeof name, "pressure %s", profile);
+	status = metric_load_noted(txn, session->id, name, values, &noted, why);
+	if (status != OK)
+		return status;
+	status = pressure_of(txn->config, profile, values, session->budget, &found, why);
+	if (status != OK) {
+		metric_values_release(values);
+		return status;
+	}
+	metric_add(txn, session->id, "pressure_checks", 1);
+	metric_note(txn, session->id, name, found.score, &noted);
+	found.trend = trend_of(&noted);
+	*out = found;
+	return OK;
+}
+
 json_t *
 pressure_json(const struct pressure *pressure)
 {
-	return json_pack("{ss sf sf ss ss sf}", "profile", pressure->profile, "score", pressure->score, "tokens", pressure->tokens,
-	                 "level", pressure->level, "advice", pressure->advice, "verification", pressure->verification);
+	json_t *recommendations = json_array();
+
+	for (size_t i = 0; i < pressure->recommended; i++)
+		json_array_append_new(recommendations, json_string(pressure->recommendations[i]));
+	return json_pack("{ss sf sf ss ss sf ss* so}", "profile", pressure->profile, "score", pressure->score, "tokens",
+	                 pressure->tokens, "level", pressure->level, "advice", pressure->advice, "verification",
+	                 pressure->verification, "trend", pressure->trend, "recommendations", recommendations);
 }

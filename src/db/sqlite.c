@@ -3,6 +3,7 @@
 #include "os/fault.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define ROWS_TEXT_MAX ((size_t)64 << 20)
 
@@ -35,8 +36,16 @@ sqlite_why(struct sqlite *store, int code, struct buf *why)
 		               sqlite3_errmsg(store->handle));
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
-		return why_not(why, STORE_DOWN, "%s: can be read but not written; check its owner, mode and mount, or a sandbox's "
-		                                "write list", store->file);
+		/* an extended code: even a reader would have to make the log or its index first */
+		if (store->read_only && code > 0xff)
+			return why_not(why, STORE_DOWN,
+			               "%s: its log isn't there, and uid %lu can't make it; let a user who can write the folder run "
+			               "`stile status`",
+			               store->file, (unsigned long)geteuid());
+		return why_not(why, STORE_DOWN,
+		               "%s: can be read but not written by uid %lu; check its owner, mode and mount, or put its folder on the "
+		               "sandbox's write list",
+		               store->file, (unsigned long)geteuid());
 	case SQLITE_CANTOPEN:
 		return why_not(why, STORE_DOWN, "%s: can't be opened; check that the folder can be written, or run `stile init`",
 		               store->file);
@@ -282,6 +291,8 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	int code;
 
 	store->failed = OK;
+	if (write && store->read_only)
+		return sqlite_why(store, SQLITE_READONLY, why);
 	status = sqlite_unmarked(store, why);
 	if (status == OK && write && store->gate.fd >= 0)
 		status = gate_take(&store->gate, wait_ms, why);

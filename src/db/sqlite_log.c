@@ -103,6 +103,9 @@ sqlite_wait(struct sqlite *store, uint32_t number, struct buf *why)
 enum status
 sqlite_settle(struct sqlite *store, struct buf *why)
 {
+	/* who may not write counts nothing with the others */
+	if (store->read_only && !sync_file(store))
+		return why_not(why, STORE_DOWN, "%s: the disk failed to keep what was read", store->file);
 	return store->group.page == NULL ? OK : group_settle(&store->group, sync_log, store, why);
 }
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define SCHEMA_NEWEST (schema_files[sizeof schema_files / sizeof *schema_files - 1].number)
 #define SCHEMA_TEXT_MAX ((size_t)256 << 10)
@@ -225,6 +226,14 @@ make_or_migrate(struct sqlite *store, struct buf *why)
 	return status == OK ? sqlite_settle(store, why) : status;
 }
 
+/* Whether all of it is there, but by owner, mode or mount we may only read it.  Its log and index must be there too. */
+static bool
+may_only_read(const struct sqlite *store, const struct sqlite_options *options)
+{
+	return !options->make && access(options->file, R_OK) == 0 && access(store->gate.path, F_OK) == 0 &&
+	       access(store->gate.path, W_OK) != 0 && (errno == EACCES || errno == EPERM || errno == EROFS);
+}
+
 static enum status
 open_files(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
 {
@@ -243,10 +252,14 @@ open_files(struct sqlite *store, const struct sqlite_options *options, struct bu
 	}
 	if (!memory && (status = file_locks_are_local(options->folder, why)) != OK)
 		return status;
-	if (!memory && (status = gate_open(&store->gate, options->folder, options->make, why)) != OK)
+	/* who can't write needs no gate: SQLite's own locks keep a checkpoint away from what a reader sees */
+	if (!memory && (status = gate_open(&store->gate, options->folder, options->make, why)) != OK &&
+	    !(store->read_only = may_only_read(store, options)))
 		return status;
-	if (!memory)
+	if (!memory && !store->read_only)
 		group_open(&store->group, &store->gate);
+	if (store->read_only)
+		flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
 	if (sqlite3_open_v2(options->file, &store->handle, flags, NULL) != SQLITE_OK)
 		return sqlite_why(store, store->handle == NULL ? SQLITE_NOMEM : sqlite3_errcode(store->handle), why);
 	return set_up(store, why);
@@ -300,6 +313,9 @@ open_store(struct sqlite *store, const struct sqlite_options *options, struct bu
 		status = sqlite_schema(store, &number, why);
 	if (status == OK && number == 0 && !options->make)
 		return why_not(why, STORE_DOWN, "%s: is empty; run `stile init` in the codebase", store->file);
+	if (status == OK && number < SCHEMA_NEWEST && store->read_only)
+		return why_not(why, STORE_DOWN, "%s: has schema %d, which a user who can write it must bring to %d; let one run `stile status`",
+		               store->file, number, SCHEMA_NEWEST);
 	if (status == OK && number < SCHEMA_NEWEST)
 		status = make_or_migrate(store, why);
 	if (status == OK && options->alone && !options->make)

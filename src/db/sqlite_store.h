@@ -17,8 +17,9 @@
 struct sqlite {
 	struct db db; /* first: a struct db is one of these */
 	sqlite3 *handle;
-	struct gate gate;      /* fd -1: a store in memory, which nobody shares */
+	struct gate gate;      /* fd -1: a store in memory, which nobody shares, or one that we may only read */
 	struct group_commit group;
+	bool read_only;        /* by its owner, mode or mount */
 	char *file;
 	char boot[BOOT_MAX];
 	int64_t seen_ms;       /* as this transaction found it */

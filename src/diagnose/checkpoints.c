@@ -158,7 +158,7 @@ look_at_sessions(struct race *race, struct buf *why)
 }
 
 const struct target target_checkpoints = {
-    "checkpoints",
-    {prepare_file, write_file, look_at_file},
-    {prepare_session, start_session, look_at_sessions},
+	"checkpoints",
+	{prepare_file, write_file, look_at_file},
+	{prepare_session, start_session, look_at_sessions},
 };

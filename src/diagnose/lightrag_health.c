@@ -123,7 +123,7 @@ look_at_counter(struct race *race, struct buf *why)
 }
 
 const struct target target_lightrag_health = {
-    "lightrag-health",
-    {prepare_file, write_file, look_at_file},
-    {prepare_counter, write_counter, look_at_counter},
+	"lightrag-health",
+	{prepare_file, write_file, look_at_file},
+	{prepare_counter, write_counter, look_at_counter},
 };

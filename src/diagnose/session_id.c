@@ -104,7 +104,7 @@ look_at_sessions(struct race *race, struct buf *why)
 }
 
 const struct target target_session_id = {
-    "session-id",
-    {prepare, start_by_date, look_at_ids},
-    {prepare, start_session, look_at_sessions},
+	"session-id",
+	{prepare, start_by_date, look_at_ids},
+	{prepare, start_session, look_at_sessions},
 };

@@ -169,7 +169,7 @@ look_at_sessions(struct race *race, struct buf *why)
 }
 
 const struct target target_session_state = {
-    "session-state",
-    {prepare_file, write_file, look_at_file},
-    {prepare_session, count_session, look_at_sessions},
+	"session-state",
+	{prepare_file, write_file, look_at_file},
+	{prepare_session, count_session, look_at_sessions},
 };

@@ -76,7 +76,8 @@ is_ours(const char *path)
 {
 	struct stat folder;
 
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+	/* a umask may take even the owner's rights */
+	if (mkdir(path, 0700) == 0 ? chmod(path, 0700) != 0 : errno != EEXIST)
 		return false;
 	return lstat(path, &folder) == 0 && S_ISDIR(folder.st_mode) && folder.st_uid == getuid();
 }

@@ -1,8 +1,8 @@
 #include "hook/hook.h"
 
 static enum status
-stand(struct context *context, const struct client *client, struct event *event, int64_t began_boot_ms, struct pressure *pressure,
-      size_t *peers, struct buf *why)
+stand(struct context *context, const struct client *client, struct event *event, int64_t began_boot_ms,
+      struct pressure *pressure, size_t *peers, struct buf *why)
 {
 	struct event_answer answer = {0};
 	enum status status = hook_read(client, true, event, why);

@@ -20,7 +20,8 @@ enum status file_read(const char *path, struct buf *out, struct buf *why) MUST_C
 
 /*
  * Replaces `path` by `data`, or makes it: temporary file beside it, sync, rename, sync of the folder, re-read.  A reader sees
- * the old file or the new one, whole.  The mode of a file that was there is kept, else it is `mode` less the umask.  A link is
+ * the old file or the new one, whole.  The mode of a file that was there is kept, else it is `mode` less the umask, which takes nothing from
+ * the owner.  A link is
  * followed, so that the file it leads to is replaced and not the link.
  *
  * IO_FAILED with `why`: the old file is as it was.  CONFLICT: re-read, it is not what was written; somebody else wrote too.
@@ -55,7 +56,10 @@ enum status file_remove(const char *path, struct buf *why) MUST_CHECK;
 /* Adds `data` in one write(2) at the end; the file must exist.  IO_FAILED with `why`. */
 enum status file_append(const char *path, const void *data, size_t len, struct buf *why) MUST_CHECK;
 
-/* Makes the folder (`mode`, less the umask) if it isn't there; its parent must be.  *made says whether it was; may be NULL. */
+/*
+ * Makes the folder (`mode` less the umask, which takes nothing from the owner) if it isn't there; its parent must be.  *made
+ * says whether it was; may be NULL.  IO_FAILED with `why`.
+ */
 enum status file_make_folder(const char *path, mode_t mode, bool *made, struct buf *why) MUST_CHECK;
 
 /*
@@ -86,7 +90,7 @@ enum status file_locks_are_local(const char *path, struct buf *why) MUST_CHECK;
 const char *file_system_foreign(int64_t magic);
 
 /*
- * Takes the lock file `path` (made 0600), waiting at most `wait_ms`; *fd holds it until close, or until the process ends.
+ * Takes the lock file `path` (0600), waiting at most `wait_ms`; *fd holds it until close, or until the process ends.
  * BUSY, NO_SUCH (its folder isn't there), IO_FAILED, with `why`.
  */
 enum status file_lock(const char *path, int64_t wait_ms, int *fd, struct buf *why) MUST_CHECK;

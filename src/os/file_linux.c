@@ -154,6 +154,8 @@ file_make_folder(const char *path, mode_t mode, bool *made, struct buf *why)
 	if (mkdir(path, mode) == 0) {
 		if (made != NULL)
 			*made = true;
+		if (stat(path, &there) != 0 || chmod(path, (there.st_mode & 0777) | (mode & 0700)) != 0)
+			return why_not(why, IO_FAILED, "%s: its mode can't be set: %s", path, strerror(errno));
 		return file_give(path, why);
 	}
 	if (errno != EEXIST)
@@ -276,6 +278,8 @@ file_lock(const char *path, int64_t wait_ms, int *fd, struct buf *why)
 		status = wait_for_lock(made, deadline);
 		if (status == OK && is_same(made, path)) {
 			*fd = made;
+			/* of another owner's file it fails, and need not be done: who opened it had the right to */
+			fchmod(made, 0600);
 			return file_give(path, why);
 		}
 		close(made);

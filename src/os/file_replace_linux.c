@@ -78,16 +78,19 @@ write_all(int fd, const char *data, size_t len)
 
 /* The owner and mode that the new file must have. */
 static bool
-dress(int fd, const struct target *target)
+dress(int fd, const struct target *target, mode_t mode)
 {
 	const struct stat *like = target->there ? &target->file : &target->parent;
+	struct stat now;
 
 	if (geteuid() == 0 && fchown(fd, like->st_uid, like->st_gid) != 0)
 		return false;
 	/* a group that we aren't in can't be kept */
 	if (geteuid() != 0 && target->there && fchown(fd, (uid_t)-1, like->st_gid) != 0 && errno != EPERM)
 		return false;
-	return !target->there || fchmod(fd, like->st_mode & 07777) == 0;
+	if (target->there)
+		return fchmod(fd, like->st_mode & 07777) == 0;
+	return fstat(fd, &now) == 0 && fchmod(fd, (now.st_mode & 07777) | (mode & 0700)) == 0;
 }
 
 static enum status
@@ -98,7 +101,7 @@ write_temporary(const struct target *target, const void *data, size_t len, mode_
 
 	if (fd < 0)
 		return why_not(why, IO_FAILED, "%s: can't be written: %s", target->folder, strerror(errno));
-	if (!write_all(fd, data, len) || !dress(fd, target) || fsync(fd) != 0)
+	if (!write_all(fd, data, len) || !dress(fd, target, mode) || fsync(fd) != 0)
 		error = errno;
 	if (close(fd) != 0 && error == 0)
 		error = errno;
@@ -188,7 +191,7 @@ file_sweep(const char *path)
 	char left[PATH_SIZE + sizeof(struct dirent)];
 	struct target target;
 	struct dirent **names;
-	int count = resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, NULL) : -1;
+	int count = resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, alphasort) : -1;
 
 	for (int i = 0; i < count; i++) {
 		snprintf(left, sizeof left, "%s/%s", target.folder, names[i]->d_name);

@@ -27,7 +27,7 @@ what_to_do(int error)
 	case EACCES:
 	case EPERM:
 	case EROFS:
-		return "; check its owner, mode and mount, or a sandbox's write list";
+		return "; check its owner, mode and mount, or put its folder on the sandbox's write list";
 	default:
 		return "";
 	}

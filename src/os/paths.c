@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "os/file.h"
 #include "os/git_config.h"
+#include "os/git_index.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -273,6 +274,24 @@ paths_worktrees(const struct place *place, paths_each *each, void *arg)
 		free(names[i]);
 	free(names);
 	return status;
+}
+
+bool
+paths_is_tracked(const struct place *place, const char *name, const char *path)
+{
+	char index[PATH_SIZE], format[PATH_SIZE];
+	bool sha256, tracked = false;
+	struct buf bytes;
+	int len = snprintf(index, sizeof index, *name == '\0' ? "%s/%sindex" : "%s/worktrees/%s/index", place->common, name);
+
+	if (place->common[0] == '\0' || len < 0 || (size_t)len >= sizeof index)
+		return false;
+	sha256 = git_value(place->common, "extensions", NULL, "objectformat", format) && str_equal(format, "sha256");
+	buf_init(&bytes, GIT_INDEX_MAX);
+	if (file_read(index, &bytes, NULL) == OK)
+		tracked = git_index_has(bytes.data, bytes.len, sha256 ? GIT_SHA256_SIZE : GIT_SHA1_SIZE, path);
+	buf_release(&bytes);
+	return tracked;
 }
 
 static enum status

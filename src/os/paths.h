@@ -48,6 +48,12 @@ enum status paths_store(const struct place *place, const char *stile_store, stru
 typedef enum status paths_each(void *arg, const char *name, const char *root);
 enum status paths_worktrees(const struct place *place, paths_each *each, void *arg) MUST_CHECK;
 
+/*
+ * Whether git has `path` (from the worktree's root) in the index of the worktree that paths_worktrees called `name`.  False
+ * without git, and when its index can't be read.
+ */
+bool paths_is_tracked(const struct place *place, const char *name, const char *path);
+
 /* Joins with one slash.  BAD_INPUT when it does not fit. */
 enum status paths_join(char *out, size_t size, const char *folder, const char *name) MUST_CHECK;
 

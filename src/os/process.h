@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 struct process {
-	int64_t pid;     /* in its own namespace; 0 = not known */
-	int64_t start;   /* clock ticks since the boot */
-	int64_t space;   /* inode of its pid namespace */
+	int64_t pid;   /* in its own namespace; 0 = not known */
+	int64_t start; /* clock ticks since the boot */
+	int64_t space; /* inode of its pid namespace */
 	char boot[BOOT_MAX];
 };
 

@@ -13,9 +13,9 @@
 #define FIELDS_BETWEEN 17 /* of /proc/PID/stat, after the parent and before the start */
 
 /* Programs that only stand between an agent and its hook. */
-static const char *const wrappers[] = {"sh",   "bash", "dash", "zsh",  "ksh",     "fish",    "ash",   "busybox",
-                                       "env",  "nice", "sudo", "su",   "timeout", "setsid",  "nohup", "xargs",
-                                       "ionice", "stdbuf", "time", "runuser", "script", "chronic", "stile"};
+static const char *const wrappers[] = {"sh",     "bash",   "dash", "zsh",     "ksh",     "fish",    "ash",   "busybox",
+                                       "env",    "nice",   "sudo", "su",      "timeout", "setsid",  "nohup", "xargs",
+                                       "ionice", "stdbuf", "time", "runuser", "script",  "chronic", "stile"};
 
 static bool
 is_wrapper(const char *name)

@@ -120,17 +120,17 @@ run_diagnose(struct call *call)
 }
 
 static const struct param params[] = {
-    {"target", PARAM_TEXT, "TARGET", "only this one, by its name in the table", false, false, true},
-    {"targets", PARAM_TEXT, "TARGET,...", "only these; _ may stand for -", false, false, true},
-    {"writers", PARAM_WHOLE, "N", "processes that collide, 2 to 64; 4", false, false, false},
-    {"per-session-mode", PARAM_FLAG, NULL,
+	{"target", PARAM_TEXT, "TARGET", "only this one, by its name in the table", false, false, true},
+	{"targets", PARAM_TEXT, "TARGET,...", "only these; _ may stand for -", false, false, true},
+	{"writers", PARAM_WHOLE, "N", "processes that collide, 2 to 64; 4", false, false, false},
+	{"per-session-mode", PARAM_FLAG, NULL,
      "each writer is a session of its own: it is so in any case; taken for scripts that ask", false, false, false},
-    {"list", PARAM_FLAG, NULL, "run nothing; list the resources known to be shared, with their state and why", false, false,
+	{"list", PARAM_FLAG, NULL, "run nothing; list the resources known to be shared, with their state and why", false, false,
      false},
 };
 
 static const struct verb verbs[] = {
-    {"diagnose", "let processes collide on scratch copies, without Stile and with it, and tell what was lost",
+	{"diagnose", "let processes collide on scratch copies, without Stile and with it, and tell what was lost",
      DOES_READ | DOES_RUN, NULL, PARAMS(params), run_diagnose},
 };
 

@@ -182,6 +182,8 @@ check_worktree(void *arg, const struct hooks_look *look)
 		report(exam, "hooks", FINE, "%s: installed", look->root);
 	else
 		report(exam, "hooks", BAD, "%s: %s: %s", look->root, hooks_state_name(look->state), look->note);
+	if (look->tracked)
+		report(exam, "settings", ODD, "%s/" INSTALL_SETTINGS_NAME ": " INSTALL_TRACKED, look->root);
 	if (look->program[0] != '\0')
 		check_denial(exam, look->root, look->program);
 	return OK;

@@ -46,6 +46,7 @@ struct hooks_look {
 	const char *worktree; /* git's name for it; "" for the main one */
 	const char *root;
 	enum hooks_state state;
+	bool tracked;            /* git tracks the settings: a commit would hold the hooks */
 	char program[PATH_SIZE]; /* that the client calls before a tool, with the arguments "hook" "claude"; "" = none */
 	char note[WHY_MAX];      /* what is wrong; "" = nothing */
 };

@@ -25,12 +25,16 @@ enum install_outcome {
 
 #define INSTALL_SETTINGS_FOLDER ".claude"
 #define INSTALL_SETTINGS_NAME ".claude/settings.local.json"
+#define INSTALL_TRACKED \
+	"git tracks it, so a commit would hold our hooks; take it out of git's index (git rm --cached), or `stile init --undo` " \
+	"before"
 
 struct install_file {
 	enum install_kind kind;
 	char path[PATH_SIZE];
 	char record[PATH_SIZE];
-	const char *program; /* absolute path; the caller's */
+	char worktree[WORKTREE_SIZE]; /* git's name for it, of settings; "" for the main one */
+	const char *program;          /* absolute path; the caller's */
 
 	/* the plan */
 	bool there; /* there is a file, holding `now` */

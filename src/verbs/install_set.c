@@ -58,12 +58,16 @@ add(struct install_set *set, enum install_kind kind, const char *folder, const c
 static enum status
 add_worktree(void *arg, const char *name, const char *root)
 {
-	char record[WORKTREE_SIZE + 16];
+	struct install_set *set = arg;
+	char record[WORKTREE_SIZE + 16] = "main";
+	enum status status;
 
-	if (*name == '\0')
-		return add(arg, INSTALL_SETTINGS, root, INSTALL_SETTINGS_NAME, "main");
-	snprintf(record, sizeof record, "worktrees/%s", name);
-	return add(arg, INSTALL_SETTINGS, root, INSTALL_SETTINGS_NAME, record);
+	if (*name != '\0')
+		snprintf(record, sizeof record, "worktrees/%s", name);
+	status = add(set, INSTALL_SETTINGS, root, INSTALL_SETTINGS_NAME, record);
+	if (status == OK)
+		snprintf(set->files[set->count - 1].worktree, WORKTREE_SIZE, "%s", name);
+	return status;
 }
 
 enum status
@@ -151,6 +155,25 @@ tell_one(const struct install_file *file, json_t *worktrees, json_t *result)
 		json_array_append_new(worktrees, json_pack("{s:o, s:s}", "root", json_lossy(file->path, len), "settings", outcome));
 }
 
+static bool
+holds_ours(const struct install_file *file)
+{
+	return file->kind == INSTALL_SETTINGS && file->outcome <= INSTALL_UPDATED && file->stays;
+}
+
+/* What a person should know of it; adds to `note`. */
+static void
+note_one(const struct place *place, const struct install_file *file, struct buf *note)
+{
+	const char *before = note->len == 0 ? "" : "; ";
+
+	if (file->outcome == INSTALL_CLEANED)
+		buf_printf(note, "%s%s: only our entries were taken out, because %s", before, file->path,
+		           file->unknown ? "this store has no record of what was there" : "it was changed since init");
+	else if (holds_ours(file) && paths_is_tracked(place, file->worktree, INSTALL_SETTINGS_NAME))
+		buf_printf(note, "%s%s: " INSTALL_TRACKED, before, file->path);
+}
+
 void
 install_set_tell(const struct install_set *set, json_t *result)
 {
@@ -166,9 +189,7 @@ install_set_tell(const struct install_set *set, json_t *result)
 
 		tell_one(file, worktrees, result);
 		changed = changed || file->changes;
-		if (file->outcome == INSTALL_CLEANED)
-			buf_printf(&note, "%s%s: only our entries were taken out, because %s", note.len == 0 ? "" : "; ", file->path,
-			           file->unknown ? "this store has no record of what was there" : "it was changed since init");
+		note_one(&set->context->place, file, &note);
 	}
 	json_object_set_new(result, "changed", json_boolean(changed));
 	if (note.len > 0)

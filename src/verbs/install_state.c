@@ -109,6 +109,7 @@ look_at_worktree(void *arg, const char *name, const char *root)
 		judge(&look, HOOKS_UNREADABLE, why.data);
 	buf_release(&text);
 	buf_release(&why);
+	look.tracked = look.program[0] != '\0' && paths_is_tracked(&asking->context->place, name, INSTALL_SETTINGS_NAME);
 	return asking->each(asking->arg, &look);
 }
 

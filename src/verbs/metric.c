@@ -136,19 +136,15 @@ rule_pressure(struct txn *txn, void *data, struct buf *why)
 	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
 
 	if (status == OK)
-		status = metric_load(txn, session->id, &values, why);
+		status = pressure_check(txn, session, profile, &values, &pressure, why);
 	if (status != OK)
 		return status;
-	status = pressure_of(txn->config, profile, &values, session->budget, &pressure, why);
-	if (status == OK) {
-		metric_add(txn, session->id, "pressure_checks", 1);
-		json_object_set_new(work->call->result, "session", json_string(session->id));
-		json_object_update_new(work->call->result, pressure_json(&pressure));
-		json_object_set_new(work->call->result, "context_tokens", json_number(metric_now(&values, "context_tokens")));
-		json_object_set_new(work->call->result, "budget", json_integer(session->budget));
-	}
+	json_object_set_new(work->call->result, "session", json_string(session->id));
+	json_object_update_new(work->call->result, pressure_json(&pressure));
+	json_object_set_new(work->call->result, "context_tokens", json_number(metric_now(&values, "context_tokens")));
+	json_object_set_new(work->call->result, "budget", json_integer(session->budget));
 	metric_values_release(&values);
-	return status;
+	return OK;
 }
 
 static enum status
@@ -184,31 +180,32 @@ run_checkpoints(struct call *call)
 }
 
 static const struct param change_params[] = {
-    {"name", PARAM_TEXT, "NAME", "messages, context_tokens, complexity, ... or one of your own", true, true, false},
-    {"amount", PARAM_NUMBER, "N", "how much", true, true, false},
-    {"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
+	{"name", PARAM_TEXT, "NAME", "messages, context_tokens, complexity, ... or one of your own", true, true, false},
+	{"amount", PARAM_NUMBER, "N", "how much", true, true, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
 };
 static const struct param show_params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
-    {"aggregate", PARAM_FLAG, NULL, "over all sessions, for metrics that declare a meaning for it", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
+	{"aggregate", PARAM_FLAG, NULL, "over all sessions, for metrics that declare a meaning for it", false, false, false},
 };
 static const struct param pressure_params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
-    {"profile", PARAM_TEXT, "PROFILE", "token-ratio, tractatus-v1 or one of the config's", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: the caller's own", false, false, false},
+	{"profile", PARAM_TEXT, "PROFILE", "token-ratio, tractatus-v1 or one of the config's", false, false, false},
 };
 static const struct param checkpoint_params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose; default: everybody's", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "whose; default: everybody's", false, false, false},
 };
 
 static const struct verb verbs[] = {
-    {"metric add", "add to a counter of a session; answers with the checkpoints it fired", DOES_WRITE, NULL, PARAMS(change_params),
-     run_add},
-    {"metric set", "set a gauge of a session; answers with the checkpoints it fired", DOES_WRITE, NULL, PARAMS(change_params),
+	{"metric add", "add to a counter of a session; answers with the checkpoints it fired", DOES_WRITE, NULL,
+     PARAMS(change_params), run_add},
+	{"metric set", "set a gauge of a session; answers with the checkpoints it fired", DOES_WRITE, NULL, PARAMS(change_params),
      run_set},
-    {"metric show", "a session's numbers over its life", DOES_READ, NULL, PARAMS(show_params), run_show},
-    {"pressure", "how full and strained a session's context is", DOES_WRITE, NULL, PARAMS(pressure_params), run_pressure},
-    {"checkpoint list", "the checkpoints that fired, each once", DOES_READ, "session generation percent tokens budget fired_ms told_ms",
-     PARAMS(checkpoint_params), run_checkpoints},
+	{"metric show", "a session's numbers over its life", DOES_READ, NULL, PARAMS(show_params), run_show},
+	{"pressure", "how full and strained a session's context is, and where that goes", DOES_WRITE, NULL, PARAMS(pressure_params),
+     run_pressure},
+	{"checkpoint list", "the checkpoints that fired, each once", DOES_READ,
+     "session generation percent tokens budget fired_ms told_ms", PARAMS(checkpoint_params), run_checkpoints},
 };
 
 const struct verb_table verbs_metric = VERB_TABLE(verbs);

@@ -168,6 +168,27 @@ class EverythingComesBack(Base):
         self.in_and_out()
         self.assertEqual(self.repo.git("status", "--porcelain"), "")
 
+    def test_and_whoever_might_commit_them_is_warned(self):
+        """Only where git tracks the settings, in whatever version of the index, and in the worktree that has them."""
+        other = self.repo.worktree("other")
+        told = self.repo.json("init")
+        self.assertNotIn("note", told)
+        self.repo.git("add", "-f", SETTINGS)
+        for version in ("2", "3", "4"):
+            self.repo.git("update-index", "--index-version", version)
+            # version 3 is only kept for what needs it
+            write(os.path.join(self.repo.path, "later"), "x")
+            self.repo.git("add", "-N", "later")
+            note = self.repo.json("init")["note"]
+            self.assertEqual(note.count("git tracks it"), 1)
+            self.assertTrue(note.startswith(self.settings + ": git tracks it, so a commit would hold our hooks"), note)
+            findings = [(one["state"], one["finding"]) for one in self.repo.json("doctor")["checks"] if one["check"] == "settings"]
+            self.assertEqual(findings, [("note", note)])
+        self.assertEqual(self.repo.run("init").stdout.count("git tracks it"), 1)
+        self.repo.git("add", "-f", SETTINGS, cwd=other)
+        self.assertEqual(self.repo.json("init", cwd=other)["note"].count("git tracks it"), 2)
+        self.assertNotIn("git tracks it", self.repo.json("init", "--undo").get("note", ""))
+
     def test_of_the_exclude_file_in_any_shape(self):
         for text in (None, b"", b"# mine\n*.o\n", b"*.o", b"*.o\r\n", (SETTINGS + "\n").encode(), b"a\n" + SETTINGS.encode(), b"x" + SETTINGS.encode()):
             with self.subTest(text):
@@ -363,6 +384,28 @@ class Again(Base):
             self.assertEqual(stat.S_IMODE(os.stat(folder).st_mode), 0o700, folder)
             for name in files:
                 self.assertEqual(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) & 0o077, 0, name)
+
+    def test_no_umask_takes_them_from_their_owner(self):
+        for umask in (0o777, 0o700, 0o277, 0o077, 0o022, 0):
+            with self.subTest("%04o" % umask), stile_test.Repo(user=True) as repo:
+                under = ("sh", "-c", 'umask %04o; exec "$@"' % umask, "sh")
+                for words in (("init",), ("status",), ("session", "start", "--client", "c", "--client-session", "1"), ("init",)):
+                    done = repo.any(*under, repo.stile, *words)
+                    self.assertEqual((done.status, done.stderr), (0, ""), words)
+                hooked = repo.any(*under, repo.stile, "hook", "claude", input=json.dumps(
+                    {"session_id": "s", "hook_event_name": "UserPromptSubmit", "prompt": "hello", "cwd": repo.path}))
+                self.assertEqual((hooked.status, hooked.stderr), (0, ""))
+                self.assertEqual(len(repo.json("session", "list", "--all")["sessions"]), 2)
+                client = os.path.join(repo.path, ".claude")
+                self.assertEqual(stat.S_IMODE(os.stat(client).st_mode), 0o755 & ~umask | 0o700)
+                self.assertEqual(stat.S_IMODE(os.stat(repo.store).st_mode), 0o700)
+                self.assertEqual(stat.S_IMODE(os.stat(os.path.join(repo.path, SETTINGS)).st_mode), 0o644 & ~umask | 0o600)
+                for folder, folders, files in os.walk(repo.store):
+                    for name, mode in [(name, 0o700) for name in folders] + [(name, 0o600) for name in files]:
+                        path = os.path.join(folder, name)
+                        self.assertEqual("%o" % stat.S_IMODE(os.stat(path).st_mode), "%o" % mode, path)
+                undone = repo.any(*under, repo.stile, "init", "--undo")
+                self.assertEqual((undone.status, os.path.exists(os.path.join(repo.path, ".claude"))), (0, False), undone.stderr)
 
     def test_no_client_means_the_store_alone(self):
         before = self.see()

@@ -177,6 +177,43 @@ class Pressure(Base):
         self.set(one, "context_tokens", 190000)
         self.assertEqual(self.pressure(one, "--profile", "tractatus-v1")["advice"], "IMMEDIATE_HALT")
 
+    def test_the_trend_is_the_sessions_own_over_processes(self):
+        """R72: eight sessions look at once, a process a look, and each has the trend of its own looks.
+
+        The anomaly: one history for all (upstream's monitor is one object) takes a look of each of three sessions for three of one.
+        """
+        ones = [self.begin("s%d" % n) for n in range(8)]
+        trends = []
+        for look in range(4):
+            for n, one in enumerate(ones):
+                self.set(one, "context_tokens", 50000 + (1000 if n % 2 else -1000) * look)
+            running = [self.repo.start("pressure", "--session", one, "--json") for one in ones]
+            answers = [stile_test.ends(process) for process in running]
+            self.assertEqual([done.status for done in answers], [0] * 8)
+            trends.append([json.loads(done.stdout)["trend"] for done in answers])
+        self.assertEqual(trends, [["stable"] * 8] * 2 + [["improving", "escalating"] * 4] * 2)
+        self.assertEqual(self.pressure(ones[0])["trend"], "stable")
+        self.assertEqual(self.pressure(ones[1], "--profile", "tractatus-v1")["trend"], "stable", "another profile, another trend")
+
+    def test_eight_looks_at_one_session_are_eight(self):
+        """R77: each counts, and of what they saw three are kept."""
+        one = self.begin()
+        for process in [self.repo.start("pressure", "--session", one, "--json") for _ in range(8)]:
+            self.assertEqual(json.loads(stile_test.ends(process).stdout)["trend"], "stable")
+        self.assertEqual(self.show(one), {"pressure_checks": 8})
+        self.assertEqual(self.repo.rows("SELECT count(*) FROM metric_recent"), [(3,)])
+
+    def test_complexity_from_what_makes_it(self):
+        """R76: depth 3 and eight dependencies are 4.8 of 5; who only says complexity has that."""
+        one, other = self.begin("a"), self.begin("b")
+        self.set(one, "task_depth", 3)
+        self.set(one, "dependencies", 8)
+        self.set(other, "complexity", 2.5)
+        self.assertAlmostEqual(self.pressure(one, "--profile", "tractatus-v1")["score"], 0.15 * 4.8 / 5)
+        self.assertAlmostEqual(self.pressure(other, "--profile", "tractatus-v1")["score"], 0.15 * 2.5 / 5)
+        text = self.repo.run("pressure", "--session", one, "--profile", "tractatus-v1").stdout
+        self.assertIn("\nrecommendations    CONTINUE_NORMAL\n                   ONE_TASK_AT_A_TIME\n", text)
+
     def test_each_has_its_own_budget(self):
         """R74"""
         small, large = self.begin("a", "--budget", 100000), self.begin("b", "--budget", 1000000)

@@ -130,11 +130,14 @@ class ReadOnly(Base):
     def test_a_store_that_cant_be_written_can_still_be_looked_at_or_says_why(self):
         agent = self.repo.agent()
         self.session(agent).send("UserPromptSubmit", prompt="go")
+        before = self.rows()
         names = os.listdir(self.repo.store)
         for name in names:
             os.chmod(os.path.join(self.repo.store, name), 0o444)
         os.chmod(self.repo.store, 0o555)
         try:
+            self.assertEqual([(row["session"], row["state"]) for row in self.rows()], [(row["session"], row["state"]) for row in before])
+            os.chmod(os.path.join(self.repo.store, "stile.db"), 0)
             done = self.repo.run("status", "--json")
             self.assertEqual(done.status, 69)
             self.assertEqual(set(hooked.json.loads(done.stdout)), {"error", "hint"}, "no empty list that reads as nobody")

@@ -152,7 +152,58 @@ class ReadOnly(Base):
     def test_all_of_it(self):
         self.modes(0o444, 0o555)
         self.addCleanup(self.modes, 0o644, 0o755)
-        self.refused(self.repo.store, "check its owner, mode and mount")
+        self.refused(self.file(), "can be read but not written by uid ", "check its owner, mode and mount", "sandbox's write list", reads=False)
+        self.looked_at()
+
+    def looked_at(self):
+        """What only reads says all there is."""
+        self.assertEqual([found["session"] for found in self.sessions()], [self.home])
+        self.assertEqual([found["session"] for found in self.repo.json("status")["sessions"]], [self.home])
+        self.assertEqual(self.repo.json("audit", "list", "--session", self.home)["audit"][0]["session"], self.home)
+        checks = {one["check"]: one for one in self.repo.json("doctor", status=1)["checks"]}
+        self.assertEqual((checks["store"]["state"], checks["gate"]["state"]), ("ok", "bad"))
+        self.assertIn("check its owner, mode and mount", checks["gate"]["finding"])
+
+    def test_all_of_it_by_another_user_while_its_owner_writes(self):
+        """What somebody sees who may only read is the store as it was at one instant: it only ever grows."""
+        if os.geteuid() != 0:
+            self.skipTest("only root can be two users")
+        self.modes(0o644, 0o755)
+        reader = ["setpriv", "--reuid=%d" % (stile_test.NOBODY - 1), "--regid=%d" % (stile_test.NOBODY - 1), "--clear-groups", "--"]
+        seen = 0
+        for round_ in range(12):
+            writing = [self.repo.start("session", "start", "--client", "c", "--client-session", "%d-%d" % (round_, n)) for n in range(4)]
+            while True:
+                ended = all(process.poll() is not None for process in writing)
+                owner, self.repo.prefix = self.repo.prefix, reader
+                found = len(self.repo.json("session", "list")["sessions"])
+                refused = self.repo.run("session", "heartbeat", self.home)
+                self.repo.prefix = owner
+                self.assertEqual((refused.status, "can be read but not written" in refused.stderr), (69, True), refused)
+                self.assertGreaterEqual(found, seen)
+                seen = found
+                if ended:
+                    break
+            self.assertEqual(seen, 1 + 4 * (round_ + 1))
+            for process in writing:
+                self.assertEqual(stile_test.ends(process).status, 0)
+
+    def test_without_its_log_there_is_no_way(self):
+        self.alone()
+        self.modes(0o444, 0o555)
+        self.addCleanup(self.modes, 0o644, 0o755)
+        self.refused(self.file(), "its log isn't there, and uid ", "let a user who can write the folder run `stile status`")
+
+    def test_an_older_one_is_not_brought_up(self):
+        with contextlib.closing(sqlite3.connect(self.file())) as db:
+            newest = db.execute("SELECT schema FROM store").fetchone()[0]
+            db.execute("UPDATE store SET schema = %d" % (newest - 1))
+            db.commit()
+            self.modes(0o444, 0o555)
+            self.addCleanup(self.modes, 0o644, 0o755)
+            done = self.repo.run("status")
+        self.assertEqual(done.status, 69)
+        self.assertIn("is empty" if newest == 1 else "which a user who can write it must bring to %d" % newest, self.one_line(done))
 
     def test_the_database_alone_which_can_still_be_looked_at(self):
         self.alone()

@@ -105,10 +105,10 @@ static void
 all_other_events_are_signs_of_life(void **state)
 {
 	static const char *const others[] = {
-		"Setup",           "UserPromptExpansion", "PostToolBatch", "PreCompact",         "PreModelSwitch",
-		"PostModelSwitch", "TeammateIdle",        "TaskCreated",   "TaskCompleted",      "ConfigChange",
-		"WorktreeCreate",  "WorktreeRemove",      "CwdChanged",    "InstructionsLoaded", "DirectoryAdded", "MessageDisplay",
-		"FileChanged",     "Notification-auth",   "SomethingNew",  "1.0-PreCompact",
+		"Setup",           "UserPromptExpansion", "PostToolBatch",     "PreCompact",         "PreModelSwitch",
+		"PostModelSwitch", "TeammateIdle",        "TaskCreated",       "TaskCompleted",      "ConfigChange",
+		"WorktreeCreate",  "WorktreeRemove",      "CwdChanged",        "InstructionsLoaded", "DirectoryAdded",
+		"MessageDisplay",  "FileChanged",         "Notification-auth", "SomethingNew",       "1.0-PreCompact",
 	};
 
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {

@@ -122,8 +122,8 @@ whatever_stands_there_comes_back_to_the_byte(void **state)
 		"{\n    \"hooks\": {\n        \"Stop\": [\n            {\n                \"hooks\": [\n                    {\"type\": "
 		"\"command\", \"command\": \"say done\"}\n                ]\n            }\n        ],\n        \"Mine\": []\n    "
 		"},\n    \"z\": null\n}",
-		"{\"hooks\":{\"PreToolUse\":[{\"matcher\":\"Bash\",\"hooks\":[{\"type\":\"command\",\"command\":\"/x/"
-		"stile\",\"args\":[]}]}]}}",
+		("{\"hooks\":{\"PreToolUse\":[{\"matcher\":\"Bash\",\"hooks\":[{\"type\":\"command\",\"command\":\"/x/stile\",\"args\":"
+	     "[]}]}]}}"),
 		"{\"hooks\":{\"Stop\":[{\"hooks\":[{\"command\":\"/x/stile\",\"args\":[\"hook\",\"gemini\"]}]}]}}",
 		"{\"hooks\":{\"MessageDisplay\":[{\"hooks\":[{\"type\":\"command\",\"command\":\"stile hook claude\"}]}]}}",
 		"{\"h\\u006foks\":{\"St\\u006fp\":[]},\"a\":\"\\ud83d\"}",

@@ -119,6 +119,6 @@ a_comment_may_be_long_and_a_line_that_would_be_cut_is_refused(void **state)
 	config_release(&config);
 }
 
-TESTS(cmocka_unit_test(a_comment_may_be_long_and_a_line_that_would_be_cut_is_refused),
-      TEST(every_setting_has_a_built_in_value), TEST(a_later_text_overrides_an_earlier_one_key_by_key),
-      TEST(what_is_no_setting_is_told_with_file_and_line), TEST(a_value_of_another_type_is_told_with_its_key))
+TESTS(cmocka_unit_test(a_comment_may_be_long_and_a_line_that_would_be_cut_is_refused), TEST(every_setting_has_a_built_in_value),
+      TEST(a_later_text_overrides_an_earlier_one_key_by_key), TEST(what_is_no_setting_is_told_with_file_and_line),
+      TEST(a_value_of_another_type_is_told_with_its_key))

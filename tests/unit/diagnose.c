@@ -148,10 +148,8 @@ every_target_shows_a_resource_of_the_inventory(void **state)
 	}
 }
 
-TESTS(cmocka_unit_test(all_that_was_written_is_safe_and_less_is_a_loss),
-      cmocka_unit_test(more_than_was_written_is_corrupt),
-      cmocka_unit_test(what_can_not_be_read_is_torn),
-      cmocka_unit_test(a_race_that_did_not_take_place_shows_nothing),
+TESTS(cmocka_unit_test(all_that_was_written_is_safe_and_less_is_a_loss), cmocka_unit_test(more_than_was_written_is_corrupt),
+      cmocka_unit_test(what_can_not_be_read_is_torn), cmocka_unit_test(a_race_that_did_not_take_place_shows_nothing),
       cmocka_unit_test(it_is_proven_only_if_every_unguarded_row_lost_and_every_guarded_one_is_safe),
       cmocka_unit_test(a_target_is_found_with_either_stroke),
       cmocka_unit_test(the_inventory_has_every_resource_of_the_sweep_with_a_state_and_a_reason),

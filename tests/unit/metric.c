@@ -272,6 +272,49 @@ an_aggregate_has_no_way_into_a_threshold(void **state)
 	json_decref(all);
 }
 
+static const char *
+check(struct bench *bench, const char *session, const char *profile, double tokens)
+{
+	struct session one = {.budget = 200000};
+	struct metric_values values;
+	struct pressure pressure;
+
+	snprintf(one.id, sizeof one.id, "%s", session);
+	metric_set(&bench->txn, session, "context_tokens", tokens);
+	assert_int_equal(pressure_check(&bench->txn, &one, profile, &values, &pressure, NULL), OK);
+	metric_values_release(&values);
+	return pressure.trend;
+}
+
+/*
+ * Tractatus keeps the history in one object for all: two sessions that take turns never see a trend, or see each other's.
+ * Here eight take turns; those that rise are told so, those that fall, and those that stand.  Of history three are kept.
+ *
+ * Rows: R72 R77
+ */
+static void
+the_trend_is_that_of_the_sessions_own_last_three_checks(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+	struct bench *bench = *state;
+
+	for (int round = 0; round < 6; round++)
+		for (size_t i = 0; i < 8; i++) {
+			double step = i % 3 == 0 ? 1000 : i % 3 == 1 ? -1000 : 0;
+			const char *trend = check(bench, names[i], "token-ratio", 50000 + step * round);
+
+			assert_string_equal(trend, round < 2 || i % 3 == 2 ? "stable" : i % 3 == 0 ? "escalating" : "improving");
+			assert_string_equal(check(bench, names[i], "tractatus-v1", 10), "stable");
+		}
+	/* the last one breaks it */
+	assert_string_equal(check(bench, "a", "token-ratio", 1), "stable");
+	assert_string_equal(check(bench, "a", "token-ratio", 0), "improving");
+	/* each (session, profile) keeps three, all of one millisecond here */
+	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM metric_recent WHERE project = $1", DB_TEXT(BENCH_PROJECT)),
+	                 8 * 2 * 3);
+	assert_metric(bench, "a", "pressure_checks", 14, 14);
+}
+
 /* Rows: R8 */
 static void
 another_projects_numbers_are_not_seen(void **state)
@@ -295,4 +338,5 @@ TESTS(BENCH_TEST(two_sessions_keep_their_own_messages_and_tokens), BENCH_TEST(er
       BENCH_TEST(a_number_of_the_users_own_counts_if_added_and_stands_if_set), BENCH_TEST(numbers_are_kept_as_they_are),
       BENCH_TEST(each_metric_declares_whether_it_may_be_aggregated),
       BENCH_TEST(an_aggregate_is_labelled_and_equals_what_the_sessions_have),
-      BENCH_TEST(an_aggregate_has_no_way_into_a_threshold), BENCH_TEST(another_projects_numbers_are_not_seen))
+      BENCH_TEST(an_aggregate_has_no_way_into_a_threshold), BENCH_TEST(the_trend_is_that_of_the_sessions_own_last_three_checks),
+      BENCH_TEST(another_projects_numbers_are_not_seen))

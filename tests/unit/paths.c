@@ -30,12 +30,10 @@ set_up(void **state)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
 
-	scene->folder = scratch_folder();
-	if (realpath(scene->folder, scene->top) == NULL)
-		return 1;
-	buf_init(&scene->why, WHY_MAX);
 	*state = scene;
-	return 0;
+	scene->folder = scratch_folder();
+	buf_init(&scene->why, WHY_MAX);
+	return realpath(scene->folder, scene->top) == NULL;
 }
 
 static int

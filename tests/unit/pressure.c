@@ -39,6 +39,8 @@ tear_down(void **state)
 
 struct numbers {
 	double tokens, messages, complexity, errors, instructions;
+	double depth, dependencies, files, operations, subtasks, tasks;
+	bool factors; /* the last row, but for `tasks`, was set, if only to 0 */
 };
 
 static enum status
@@ -50,8 +52,14 @@ ask(struct scene *scene, const char *profile, const struct numbers *numbers, int
 		{.name = "complexity", .life = 1e6, .now = numbers->complexity},
 		{.name = "errors", .life = 1e6, .now = numbers->errors},
 		{.name = "instructions", .life = 1e6, .now = numbers->instructions},
+		{.name = "active_tasks", .life = 1e6, .now = numbers->tasks},
+		{.name = "task_depth", .life = 1e6, .now = numbers->depth},
+		{.name = "dependencies", .life = 1e6, .now = numbers->dependencies},
+		{.name = "file_modifications", .life = 1e6, .now = numbers->files},
+		{.name = "concurrent_operations", .life = 1e6, .now = numbers->operations},
+		{.name = "subtasks_pending", .life = 1e6, .now = numbers->subtasks},
 	};
-	struct metric_values values = {items, sizeof items / sizeof *items};
+	struct metric_values values = {items, numbers->factors ? sizeof items / sizeof *items : 6};
 
 	return pressure_of(&scene->config, profile, &values, budget, out, &scene->why);
 }
@@ -128,9 +136,9 @@ tractatus_weighs_five_numbers(void **state)
 		{{.complexity = 5}, .15, "NORMAL"},
 		{{.errors = 3}, .15, "NORMAL"},
 		{{.instructions = 10}, .10, "NORMAL"},
-		{{200000, 100, 5, 3, 10}, 1, "DANGEROUS"},
+		{{.tokens = 200000, .messages = 100, .complexity = 5, .errors = 3, .instructions = 10}, 1, "DANGEROUS"},
 		/* each counts in full at most */
-		{{400000, 1000, 50, 30, 100}, 1, "DANGEROUS"},
+		{{.tokens = 400000, .messages = 1000, .complexity = 50, .errors = 30, .instructions = 100}, 1, "DANGEROUS"},
 		{{.errors = 3000}, .15, "NORMAL"},
 		/* and never below nothing */
 		{{.tokens = 100000, .complexity = -5}, .175, "NORMAL"},
@@ -144,13 +152,106 @@ tractatus_weighs_five_numbers(void **state)
 	}
 }
 
-/* What upstream's code gave for the study's sessions, who had a little complexity besides: within a hundredth.  Rows: R72 */
+/* What upstream's code gave for the study's sessions, each with a task of depth 1.  Rows: R72 */
 static void
 tractatus_scores_the_studys_sessions_as_upstream_did(void **state)
 {
-	assert_true(near(pressure(*state, "tractatus-v1", (struct numbers){.tokens = 29414, .messages = 8}).score, .081, .01));
-	assert_true(near(pressure(*state, "tractatus-v1", (struct numbers){.tokens = 85000, .messages = 42}).score, .263, .01));
-	assert_true(near(pressure(*state, "tractatus-v1", (struct numbers){.tokens = 114414, .messages = 50}).score, .334, .01));
+	static const struct {
+		struct numbers numbers;
+		double score;
+	} cases[] = {
+		{{.tokens = 29414, .messages = 8, .depth = 1, .factors = true}, .081},
+		{{.tokens = 85000, .messages = 42, .depth = 1, .factors = true}, .263},
+		{{.tokens = 114414, .messages = 50, .depth = 1, .factors = true}, .334},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_true(near(pressure(*state, "tractatus-v1", cases[i].numbers).score, cases[i].score, .0006));
+}
+
+/* Upstream's steps, each just before and at its threshold.  Rows: R72 R76 */
+static void
+complexity_is_made_from_its_factors(void **state)
+{
+	static const struct {
+		struct numbers numbers;
+		double complexity;
+	} cases[] = {
+		{{.depth = 1}, .3},
+		{{.depth = 1.5}, .45},
+		{{.depth = 2}, 1},
+		{{.depth = 3}, 2.4},
+		{{.dependencies = 7}, 1.4},
+		{{.dependencies = 8}, 2.4},
+		{{.files = 9}, .9},
+		{{.files = 10}, 1.5},
+		{{.operations = 4}, .8},
+		{{.operations = 5}, 2},
+		{{.subtasks = 9}, .9},
+		{{.subtasks = 10}, 2},
+		{{.depth = 3, .subtasks = 12, .dependencies = 8}, 7.2},
+		{{.depth = 1, .files = 1}, .4},
+		/* what somebody judged gives way to what was counted */
+		{{.complexity = 5, .depth = 1}, .3},
+		/* nothing counted: the tasks there are, or one */
+		{{.complexity = 5}, 1},
+		{{.tasks = 4}, 4},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct numbers numbers = cases[i].numbers;
+		double share = fmin(cases[i].complexity / 5, 1);
+
+		numbers.factors = true;
+		assert_true(near(pressure(*state, "tractatus-v1", numbers).score, .15 * share, 1e-9));
+	}
+	/* with no factor set at all it is the gauge, and nothing when that is nothing */
+	assert_true(near(pressure(*state, "tractatus-v1", (struct numbers){.complexity = 2.5, .tasks = 4}).score, .075, 1e-9));
+	assert_true(near(pressure(*state, "tractatus-v1", (struct numbers){0}).score, 0, 1e-9));
+}
+
+static bool
+recommends(const struct pressure *found, const char *word)
+{
+	for (size_t i = 0; i < found->recommended; i++)
+		if (str_equal(found->recommendations[i], word))
+			return true;
+	return false;
+}
+
+/* Upstream's own vectors with what each must recommend.  Rows: R72 */
+static void
+tractatus_recommends_what_upstream_did(void **state)
+{
+	static const struct {
+		struct numbers numbers;
+		const char *level, *word;
+	} cases[] = {
+		{{.tokens = 40000, .messages = 10}, "NORMAL", "CONTINUE_NORMAL"},
+		{{.tokens = 110000, .messages = 50}, "ELEVATED", "INCREASE_VERIFICATION"},
+		{{.tokens = 150000, .messages = 85, .depth = 4}, "HIGH", "SUGGEST_CONTEXT_REFRESH"},
+		{{.tokens = 170000, .messages = 95, .errors = 4, .depth = 6}, "CRITICAL", "MANDATORY_VERIFICATION"},
+		{{.tokens = 190000, .messages = 120, .errors = 15}, "CRITICAL", "IMMEDIATE_HALT"},
+		{{.tokens = 190000, .messages = 120, .errors = 5, .depth = 8}, "DANGEROUS", "IMMEDIATE_HALT"},
+		{{.tokens = 170000, .messages = 90, .errors = 3, .depth = 5}, "CRITICAL", "ONE_TASK_AT_A_TIME"},
+		{{.messages = 80}, "NORMAL", "SUMMARIZE_AND_START_FRESH"},
+		{{.errors = 2}, "NORMAL", "SLOW_DOWN"},
+		{{.instructions = 7}, "NORMAL", "CONSOLIDATE_INSTRUCTIONS"},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct numbers numbers = cases[i].numbers;
+		struct pressure found;
+
+		numbers.factors = numbers.depth > 0;
+		found = pressure(*state, "tractatus-v1", numbers);
+		assert_string_equal(found.level, cases[i].level);
+		assert_true(recommends(&found, cases[i].word));
+		for (size_t j = 1; j < found.recommended; j++)
+			assert_string_not_equal(found.recommendations[j - 1], found.recommendations[j]);
+	}
+	assert_int_equal(pressure(*state, "tractatus-v1", (struct numbers){.messages = 79}).recommended, 1);
+	assert_int_equal(pressure(*state, "token-ratio", (struct numbers){.tokens = 190000}).recommended, 0);
 }
 
 /* Rows: R72 */
@@ -275,6 +376,9 @@ a_profile_that_cant_be_followed_is_refused(void **state)
 		"halt.messages = 0.5 STOP",
 		"context_tokens = 1 budget\nhalt.context_tokens = often STOP",
 		"context_tokens = 1 budget\nhalt.context_tokens = 0.5",
+		"recommend.A = 0.5 REST",
+		"recommend.messages = 0.5 REST",
+		"context_tokens = 1 budget\nrecommend.context_tokens = REST",
 	};
 	struct pressure found = {.profile = "untouched"};
 	char text[400];
@@ -323,6 +427,7 @@ the_document_has_what_people_ask_for(void **state)
 
 TESTS(TEST(token_ratio_gives_the_studys_numbers_exactly), TEST(nobody_is_advised_to_hand_over_because_of_anothers_load),
       TEST(tractatus_weighs_five_numbers), TEST(tractatus_scores_the_studys_sessions_as_upstream_did),
+      TEST(complexity_is_made_from_its_factors), TEST(tractatus_recommends_what_upstream_did),
       TEST(a_level_holds_from_its_threshold_on), TEST(at_95_percent_of_the_budget_tractatus_halts_at_once),
       TEST(the_budget_is_the_sessions_own), TEST(a_users_own_profile_is_data),
       TEST(a_profile_that_is_not_there_is_refused_with_those_there_are), TEST(a_profile_that_cant_be_followed_is_refused),

@@ -70,15 +70,11 @@ a_character_is_as_long_as_utf8_has_it(void **state)
 static void
 an_id_has_a_length_and_no_control_characters(void **state)
 {
-	static const char *const bad[] = {"",
-	                                  "a\nb",
-	                                  "a\tb",
-	                                  "\x1b[2J",
-	                                  "\x7f",
-	                                  "\xc2\x9b"
-	                                  "31m",
-	                                  "caf\xe9",
-	                                  "12345678901"};
+	static const char *const bad[] = {"", "a\nb", "a\tb", "\x1b[2J", "\x7f",
+	                                  /* apart, or the 3 would belong to the byte before it */
+	                                  ("\xc2\x9b"
+	                                   "31m"),
+	                                  "caf\xe9", "12345678901"};
 	struct buf why;
 
 	buf_init(&why, WHY_MAX);
