@@ -48,7 +48,7 @@ enum status group_wait(struct group_commit *group, uint32_t number, group_sync *
 /* Outside the gate, after reading: returns when all that may have been seen is on disk. */
 enum status group_settle(struct group_commit *group, group_sync *sync, void *arg, struct buf *why) MUST_CHECK;
 
-#define GROUP_WAIT_MS 1000
+#define GROUP_WAIT_MS 100 /* a sync of his own more is harmless */
 
 /* Whether the store is marked: what was written could not be made safe. */
 bool group_is_marked(const struct group_commit *group);
