@@ -475,56 +475,6 @@ checks_are_totals_over_all_sessions_and_labelled_so(void **state)
 	json_decref(out);
 }
 
-static void
-what_can_not_be_written_is_refused(void **state)
-{
-	static const struct instruction_draft bad[] = {
-	    {.text = "", .priority = 1},
-	    {.text = " \n\t", .priority = 1},
-	    {.text = "\xff", .priority = 1},
-	    {.text = "bell \a", .priority = 1},
-	    {.text = "next line \xc2\x85", .priority = 1},
-	    {.text = "x", .priority = -1},
-	    {.text = "x", .priority = INSTRUCTION_PRIORITY_MAX + 1},
-	    {.text = "x", .priority = 1, .persistence = "a\nb"},
-	    {.text = "x", .priority = 1, .parameters = "[]"},
-	    {.text = "x", .priority = 1, .fields = "{\"a\":1} 2"},
-	};
-	struct instruction_draft draft = INSTRUCTION_DRAFT;
-	char *text = calloc(1, INSTRUCTION_TEXT_MAX + 2);
-
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_int_equal(instruction_check(&bad[i], NULL), BAD_INPUT);
-	memset(text, 'a', INSTRUCTION_TEXT_MAX);
-	draft.text = text;
-	assert_int_equal(instruction_check(&draft, NULL), OK);
-	text[INSTRUCTION_TEXT_MAX] = 'a';
-	assert_int_equal(instruction_check(&draft, NULL), BAD_INPUT);
-	draft.text = "two\nlines\tand \xc3\xa9\r\n";
-	assert_int_equal(instruction_check(&draft, NULL), OK);
-	free(text);
-}
-
-static void
-bounds_that_can_not_be_followed_are_refused(void **state)
-{
-	static const char *const bad[] = {"instructions_told = 101", "instructions_told = x", "instructions_bytes = 8001",
-	                                  "instructions_bytes = -1"};
-	struct bench *bench = *state;
-	int64_t count, bytes;
-	char text[80];
-
-	assert_int_equal(instruction_config(&bench->config, &count, &bytes, &bench->why), OK);
-	assert_int_equal(count, 20);
-	assert_int_equal(bytes, 4000);
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		bench_config(bench, "[stile]\ninstructions_told = 20\ninstructions_bytes = 4000\n");
-		snprintf(text, sizeof text, "[stile]\n%s\n", bad[i]);
-		bench_config(bench, text);
-		assert_int_equal(instruction_config(&bench->config, &count, &bytes, &bench->why), BAD_CONFIG);
-	}
-}
-
 #define TEST(test) cmocka_unit_test_setup_teardown(test, bench_set_up, tear_down)
 
 TESTS(TEST(ids_go_on_in_sequence_and_none_is_given_twice), TEST(numbers_go_on_after_the_highest_that_was_imported),
@@ -535,5 +485,4 @@ TESTS(TEST(ids_go_on_in_sequence_and_none_is_given_twice), TEST(numbers_go_on_af
       TEST(retiring_or_editing_one_resolves_it), TEST(only_high_ones_contradict_in_whatever_case),
       TEST(every_change_makes_the_epoch_one_more_and_audit_rows_carry_it), TEST(a_change_is_told_once_and_not_to_who_made_it),
       TEST(what_counts_most_is_told_first_and_how_many_more_there_are),
-      TEST(checks_are_totals_over_all_sessions_and_labelled_so), TEST(what_can_not_be_written_is_refused),
-      TEST(bounds_that_can_not_be_followed_are_refused))
+      TEST(checks_are_totals_over_all_sessions_and_labelled_so))
