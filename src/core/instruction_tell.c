@@ -37,11 +37,11 @@ instruction_config(const struct config *config, int64_t *count, int64_t *bytes, 
 	"), 0, 0, 0 FROM (SELECT 1 AS one) AS one LEFT JOIN (SELECT * FROM instruction_conflict c WHERE " conflicts \
 	" ORDER BY c.found_epoch DESC, c.parameter, c.other LIMIT 1) AS b ON 1 = 1"
 
-#define STANDING "i.project = $1 AND i.active = 1"
-#define CHANGED "i.project = $1 AND i.epoch > $2 AND i.session <> $3"
-#define OPEN "c.project = $1 AND c.resolved_epoch IS NULL"
+#define STANDING "i.project = $1 AND i.current = 1 AND i.active = 1"
+#define CHANGED "i.project = $1 AND i.epoch > $2 AND i.current = 1 AND i.session <> $3"
+#define OPEN "c.project = $1 AND c.resolved_epoch = 0"
 #define FOUND \
-	OPEN " AND c.found_epoch > $2 AND NOT EXISTS (SELECT 1 FROM instruction_version v WHERE v.project = $1" \
+	OPEN " AND c.found_epoch > $2 AND NOT EXISTS (SELECT 1 FROM instruction v WHERE v.project = $1" \
 	" AND v.epoch = c.found_epoch AND v.session = $3)"
 
 static enum status

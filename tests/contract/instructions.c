@@ -172,9 +172,9 @@ what_two_say_against_one_another_is_found_and_resolved_by_either(void **state)
 
 	assert_change(two, 0, add, "port 1", "{\"port\":1}", OK, 0);
 	assert_change(two, 1, add, "port 2", "{\"port\":2}", OK, 1);
-	assert_number(two, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_epoch IS NULL", 1);
+	assert_number(two, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_epoch = 0", 1);
 	assert_change(two, 1, edit, "port 2 too", "{\"port\":\"2\"}", OK, 1);
-	assert_number(two, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_epoch IS NULL", 0);
+	assert_number(two, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_epoch = 0", 0);
 	assert_number(two, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_by = 'second'", 1);
 }
 

@@ -103,9 +103,9 @@ of_sixteen_adding_processes_no_instruction_is_lost_and_no_id_given_twice(void **
 	assert_int_equal(number(race, "SELECT count(DISTINCT text) FROM instruction WHERE project = $1"), all);
 	assert_int_equal(number(race, "SELECT instruction_number FROM project WHERE project = $1"), all);
 	assert_int_equal(number(race, "SELECT epoch FROM project WHERE project = $1"), all);
-	assert_int_equal(number(race, "SELECT count(DISTINCT epoch) FROM instruction_version WHERE project = $1"), all);
+	assert_int_equal(number(race, "SELECT count(DISTINCT epoch) FROM instruction WHERE project = $1"), all);
 	for (unsigned i = 0; i < WRITERS; i++)
-		assert_int_equal(codebase_number(&race->codebase, "SELECT count(*) FROM instruction_version WHERE session = $1",
+		assert_int_equal(codebase_number(&race->codebase, "SELECT count(*) FROM instruction WHERE session = $1",
 		                                 DB_TEXT(race->sessions[i])),
 		                 race->adds);
 }
@@ -141,8 +141,8 @@ of_racing_editors_of_one_version_exactly_one_wins(void **state)
 
 	assert_true(crowd_run(WRITERS, edits_what_it_read, race));
 	assert_int_equal(*race->won, 1);
-	assert_int_equal(number(race, "SELECT version FROM instruction WHERE project = $1 AND instruction = 'inst_001'"), 2);
-	assert_int_equal(number(race, "SELECT count(*) FROM instruction_version WHERE project = $1 AND instruction = 'inst_001'"), 2);
+	assert_int_equal(number(race, "SELECT max(version) FROM instruction WHERE project = $1 AND instruction = 'inst_001'"), 2);
+	assert_int_equal(number(race, "SELECT count(*) FROM instruction WHERE project = $1 AND instruction = 'inst_001'"), 2);
 }
 
 static int
@@ -170,7 +170,7 @@ two_racing_contradicting_adds_make_exactly_one_conflict(void **state)
 	assert_true(crowd_run(2, sets_the_port, race));
 	assert_int_equal(number(race, "SELECT count(*) FROM instruction_conflict WHERE project = $1"), 1);
 	assert_int_equal(number(race, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND chosen = 'inst_019'"
-	                              " AND other = 'inst_020' AND resolved_epoch IS NULL AND decided_by = 'age'"),
+	                              " AND other = 'inst_020' AND resolved_epoch = 0 AND decided_by = 'age'"),
 	                 1);
 	assert_int_equal(number(race, "SELECT count(*) FROM audit WHERE project = $1 AND kind = 'instruction.conflict'"), 1);
 }
@@ -198,7 +198,7 @@ one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors(void **state
 
 	assert_true(crowd_run(WRITERS, says_the_same, race));
 	assert_int_equal(number(race, "SELECT count(*) FROM instruction WHERE project = $1"), STANDING + 1);
-	assert_int_equal(number(race, "SELECT count(*) FROM instruction_author WHERE project = $1"), WRITERS - 1);
+	assert_int_equal(number(race, "SELECT count(*) FROM instruction_mark WHERE project = $1 AND kind = 'author'"), WRITERS - 1);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)

@@ -77,7 +77,7 @@ epoch(struct bench *bench)
 static int64_t
 open_conflicts(struct bench *bench)
 {
-	return store_number(bench->db, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_epoch IS NULL",
+	return store_number(bench->db, "SELECT count(*) FROM instruction_conflict WHERE project = $1 AND resolved_epoch = 0",
 	                    DB_TEXT(BENCH_PROJECT));
 }
 
@@ -309,7 +309,7 @@ a_contradiction_is_decided_by_priority_and_then_by_age(void **state)
 	assert_int_equal(open_conflicts(bench), 3);
 	assert_int_equal(store_number(bench->db,
 	                              "SELECT count(*) FROM instruction_conflict WHERE chosen = $1 AND decided_by = 'priority'"
-	                              " AND resolved_epoch IS NULL",
+	                              " AND resolved_epoch = 0",
 	                              DB_TEXT("inst_004")),
 	                 3);
 	/* the first one's is over: recorded */

@@ -223,7 +223,7 @@ instructions_and_their_history_stay(void **state)
 	ends(bench, &author, SESSION_ENDS);
 	bench_at(bench, T + 1000 * DAY);
 	assert_int_equal(goes(bench).sessions, 1);
-	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM instruction_version WHERE session = $1", DB_TEXT(author.id)), 2);
+	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM instruction WHERE session = $1", DB_TEXT(author.id)), 2);
 }
 
 static void
