@@ -100,7 +100,7 @@ instruction_at(struct txn *txn, const char *id, int64_t version, struct instruct
 	return status == NO_SUCH ? why_not(why, NO_SUCH, "no version %lld of an instruction %s here", (long long)version, id) : status;
 }
 
-/* Epoch and number come first in every row; there is one also when no instruction is. */
+/* What the project says comes first in every row; there is one also when no instruction is. */
 enum status
 instruction_begin(struct instruction_book *book, struct txn *txn, const char *session, struct db_rows *rows, struct buf *why)
 {
@@ -109,7 +109,8 @@ instruction_begin(struct instruction_book *book, struct txn *txn, const char *se
 
 	made.epoch = db_int(rows, 0, 0);
 	made.number = db_int(rows, 0, 1);
-	status = instruction_list_from(rows, 2, &made.read, why);
+	made.active = db_int(rows, 0, 2);
+	status = instruction_list_from(rows, 3, &made.read, why);
 	if (status == OK)
 		*book = made;
 	return status;
@@ -123,13 +124,13 @@ instruction_open(struct instruction_book *book, struct txn *txn, const char *ses
 
 	if (id == NULL)
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT p.epoch, p.instruction_number, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
 		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.current = 1"
 		                " ORDER BY made_epoch",
 		                DB_TEXT(txn->project));
 	else
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT p.epoch, p.instruction_number, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
 		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.instruction = $2"
 		                " AND i.current = 1",
 		                DB_TEXT(txn->project), DB_TEXT(id));
@@ -168,6 +169,18 @@ write_version(const struct instruction_book *book, const char *action, const str
 	       DB_INT(instruction_standing(now->persistence)), DB_INT(now->priority), DB_TEXT(now->parameters),
 	       DB_TEXT(now->fields), DB_TEXT(now->session), DB_TEXT(now->actor), DB_INT(now->at_ms), DB_INT(now->epoch),
 	       DB_INT(now->made_epoch));
+}
+
+static void
+write_project(const struct instruction_book *book)
+{
+	const struct txn *txn = book->txn;
+
+	db_run(txn->db,
+	       "INSERT INTO project (project, created_ms, reaped_ms, epoch, instruction_number, instructions)"
+	       " VALUES ($1, $2, 0, $3, $4, $5) ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch,"
+	       " instruction_number = excluded.instruction_number, instructions = excluded.instructions",
+	       DB_TEXT(txn->project), DB_INT(txn->now_ms), DB_INT(book->epoch), DB_INT(book->number), DB_INT(book->active));
 }
 
 /* What the next version is: what the draft doesn't say stays. */
@@ -232,10 +245,8 @@ instruction_put(struct instruction_book *book, const struct instruction *before,
 	write_version(book, action, &now);
 	book->epoch++;
 	book->puts++;
-	db_run(book->txn->db,
-	       "INSERT INTO project (project, created_ms, reaped_ms, epoch, instruction_number) VALUES ($1, $2, 0, $3, $4)"
-	       " ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch, instruction_number = excluded.instruction_number",
-	       DB_TEXT(book->txn->project), DB_INT(book->txn->now_ms), DB_INT(book->epoch), DB_INT(book->number));
+	book->active += (int64_t)now.active - (before != NULL && before->active);
+	write_project(book);
 	snprintf(kind, sizeof kind, "instruction.%.20s", action);
 	snprintf(was, sizeof was, before == NULL ? "" : "version %lld", before == NULL ? 0LL : (long long)before->version);
 	snprintf(is, sizeof is, "version %lld", (long long)now.version);

@@ -67,7 +67,7 @@ open_by_text(struct instruction_book *book, struct txn *txn, const char *session
 	struct db_rows rows;
 	enum status status =
 	    db_ask(txn->db, &rows, why,
-	           "SELECT p.epoch, p.instruction_number, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+	           "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
 	           " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1"
 	           " AND i.current = 1 AND i.instruction IN (SELECT t.instruction FROM instruction t WHERE t.project = $1"
 	           " AND t.digest = $2 AND t.current = 1 AND t.active = 1 AND t.text = $3 UNION ALL SELECT $4) ORDER BY made_epoch",

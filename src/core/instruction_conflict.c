@@ -216,6 +216,11 @@ instruction_close(struct instruction_book *book, json_t *conflicts, struct buf *
 		if (conflicts != NULL)
 			json_array_append_new(conflicts, conflict_json(&rows, i));
 	}
+	if (rows.count > 0)
+		db_run(txn->db,
+		       "UPDATE project SET instruction_conflicts = (SELECT count(*) FROM instruction_conflict c WHERE c.project = $1"
+		       " AND c.resolved_epoch = 0) WHERE project = $1",
+		       DB_TEXT(txn->project));
 	db_rows_release(&rows);
 	return OK;
 }

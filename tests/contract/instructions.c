@@ -23,7 +23,7 @@ struct work {
 	struct instruction_outcome outcome;
 	json_t *conflicts;
 	struct session session;
-	int64_t epoch;
+	struct rulebook standing;
 	struct instruction_news news;
 	struct retention removed;
 };
@@ -57,7 +57,7 @@ tell(struct txn *txn, void *arg, struct buf *why)
 {
 	struct work *work = arg;
 
-	return instruction_tell(txn, &work->session, work->epoch, false, &work->news, why);
+	return instruction_tell(txn, &work->session, &work->standing, false, &work->news, why);
 }
 
 static enum status
@@ -183,7 +183,7 @@ static void
 what_the_first_changed_the_second_is_told(void **state)
 {
 	struct two *two = *state;
-	struct work work = {.session = {.id = "second", .told_epoch = 0}, .epoch = 2};
+	struct work work = {.session = {.id = "second", .told_epoch = 0}, .standing = {2, 2, 1}};
 
 	assert_change(two, 0, add, "port 1", "{\"port\":1}", OK, 0);
 	assert_change(two, 0, add, "port 2", "{\"port\":2}", OK, 1);
@@ -194,7 +194,7 @@ what_the_first_changed_the_second_is_told(void **state)
 	assert_string_equal(work.news.conflict.chosen, "inst_001");
 	assert_int_equal(work.session.told_epoch, 2);
 	work_release(&work);
-	work = (struct work){.session = {.id = "third", .told_epoch = -1}, .epoch = 2};
+	work = (struct work){.session = {.id = "third", .told_epoch = -1}, .standing = {2, 2, 1}};
 	assert_int_equal(engine_run(&two->engines[0], tell, &work, &two->contract->why), OK);
 	assert_false(work.news.changes);
 	assert_int_equal(work.news.list.count, 2);

@@ -396,11 +396,19 @@ session_told(int64_t told, const char *id)
 static void
 assert_told(struct bench *bench, struct session *session, bool anew, const char *expected)
 {
+	struct rulebook standing = {.epoch = epoch(bench)};
 	struct instruction_news news;
 	char text[400] = "";
 	size_t len = 0;
 
-	assert_int_equal(instruction_tell(&bench->txn, session, epoch(bench), anew, &news, &bench->why), OK);
+	standing.active = store_number(bench->db, "SELECT instructions FROM project WHERE project = $1", DB_TEXT(BENCH_PROJECT));
+	standing.conflicts =
+	    store_number(bench->db, "SELECT instruction_conflicts FROM project WHERE project = $1", DB_TEXT(BENCH_PROJECT));
+	assert_int_equal(standing.active, store_number(bench->db, "SELECT count(*) FROM instruction WHERE project = $1 AND current = 1"
+	                                                          " AND active = 1",
+	                                               DB_TEXT(BENCH_PROJECT)));
+	assert_int_equal(standing.conflicts, open_conflicts(bench));
+	assert_int_equal(instruction_tell(&bench->txn, session, &standing, anew, &news, &bench->why), OK);
 	for (size_t i = 0; i < news.list.count; i++)
 		len += (size_t)snprintf(text + len, sizeof text - len, "%s%s%s", i == 0 ? "" : " ", news.list.items[i].id,
 		                        news.list.items[i].active ? "" : "-");

@@ -2,6 +2,9 @@
 ALTER TABLE project ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0;
 -- The highest N of any inst_N there ever was, given here or imported.
 ALTER TABLE project ADD COLUMN instruction_number BIGINT NOT NULL DEFAULT 0;
+-- How many instructions are active, and how many contradictions stand: a session's start asks for no more.
+ALTER TABLE project ADD COLUMN instructions BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE project ADD COLUMN instruction_conflicts BIGINT NOT NULL DEFAULT 0;
 -- The epoch up to which the session's model was told of the instructions; -1 = never.
 ALTER TABLE session ADD COLUMN told_epoch BIGINT NOT NULL DEFAULT -1;
 
