@@ -120,6 +120,27 @@ class Contradictions(Base):
         self.assertEqual(self.repo.json("instruction", "show", "inst_001")["parameters"], {"hosts": "a,b=c", "port": "1"})
 
 
+class Lists(Base):
+    def test_a_list_says_of_each_what_show_says(self):
+        self.add("port é \"one\"", "--parameter", "port=1", "--persistence", "HIGH", "--priority", 7)
+        self.add("-", input="two\nlines")
+        self.repo.json("instruction", "retire", "inst_002")
+        rows = self.list("--all")
+        self.assertEqual([row["id"] for row in rows], ["inst_001", "inst_002"])
+        for row in rows:
+            shown = self.repo.json("instruction", "show", row["id"])
+            self.assertEqual(row, {key: shown[key] for key in row})
+        self.assertEqual(set(rows[0]), {"id", "version", "persistence", "priority", "author", "at_ms", "text", "parameters"})
+        text = self.repo.run("instruction", "list", "--all").stdout.splitlines()
+        self.assertEqual(text[0].split(), ["id", "version", "persistence", "priority", "author", "text"])
+        self.assertEqual([line.split()[0] for line in text[1:]], ["inst_001", "inst_002"])
+        self.assertIn("two?lines", text[2])
+
+    def test_none_is_said_so(self):
+        self.assertEqual(self.repo.run("instruction", "list").stdout, "no instructions\n")
+        self.assertEqual(self.repo.json("instruction", "list"), {"instructions": []})
+
+
 class Checks(Base):
     def test_how_one_fares_is_a_sum_and_labelled_so(self):
         """R79"""
