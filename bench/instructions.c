@@ -20,8 +20,10 @@ put(struct instruction_book *book, long number, struct buf *why)
 	struct instruction_draft draft = INSTRUCTION_DRAFT;
 	char text[200], parameters[60];
 
-	snprintf(text, sizeof text, "Rule %ld: keep the rows of the orchard in the order in which they were planted, and say so when "
-	                            "one of them is moved.", number);
+	snprintf(text, sizeof text,
+	         "Rule %ld: keep the rows of the orchard in the order in which they were planted, and say so when "
+	         "one of them is moved.",
+	         number);
 	snprintf(parameters, sizeof parameters, "{\"parameter_%ld\":%ld}", number, number);
 	draft.text = text;
 	draft.persistence = number % 10 == 0 ? "HIGH" : "MEDIUM";

@@ -214,7 +214,8 @@ instruction_edit(struct txn *txn, const char *session, const char *id, int64_t v
 	enum status status;
 
 	*out = (struct instruction_outcome){0};
-	status = open_by_text(&book, txn, session, id, draft->text, why);
+	status = draft->text == NULL ? instruction_open(&book, txn, session, id, why)
+	                             : open_by_text(&book, txn, session, id, draft->text, why);
 	if (status != OK)
 		return status;
 	give_back(&book, id, 0, out);

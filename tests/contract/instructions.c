@@ -217,6 +217,7 @@ where_nothing_is_old_nothing_goes(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_two, close_two)
 
-CONTRACT_TESTS(TEST(adds_through_two_connections_are_one_sequence), TEST(who_edits_a_version_that_another_has_edited_is_refused),
+CONTRACT_TESTS(TEST(adds_through_two_connections_are_one_sequence),
+               TEST(who_edits_a_version_that_another_has_edited_is_refused),
                TEST(what_two_say_against_one_another_is_found_and_resolved_by_either),
                TEST(what_the_first_changed_the_second_is_told), TEST(where_nothing_is_old_nothing_goes))

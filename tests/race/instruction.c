@@ -121,13 +121,14 @@ edits_what_it_read(const struct member *member)
 
 	if (!crowd_together(member))
 		return 1;
-	status = resident_call(resident, &said, "instruction edit", "{\"id\":\"inst_001\",\"text\":\"by %u\",\"version\":1,\"session\":\"%s\"}",
-	                       member->index, race->sessions[member->index]);
+	status = resident_call(resident, &said, "instruction edit",
+	                       "{\"id\":\"inst_001\",\"text\":\"by %u\",\"version\":1,\"session\":\"%s\"}", member->index,
+	                       race->sessions[member->index]);
 	if (status == STILE_OK)
 		++*race->won;
 	/* the loser is told the winner's words */
-	well = status == STILE_OK || (status == STILE_CONFLICT && json_whole(said, "version", 0) == 2 &&
-	                              str_starts(json_text(said, "text", ""), "by "));
+	well = status == STILE_OK ||
+	       (status == STILE_CONFLICT && json_whole(said, "version", 0) == 2 && str_starts(json_text(said, "text", ""), "by "));
 	json_decref(said);
 	stile_close(resident);
 	return well ? 0 : 2;

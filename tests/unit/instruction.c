@@ -246,11 +246,14 @@ an_edit_makes_no_second_of_one_text_and_keeps_what_it_does_not_say(void **state)
 	assert_string_equal(before.items[0].parameters, "{\"port\":\"1\"}");
 	assert_string_equal(before.items[0].persistence, "HIGH");
 	instruction_list_release(&before);
+	/* nor need it say another text */
+	assert_int_equal(edit_as(bench, "b", "inst_001", 2, NULL, "{\"port\":\"2\"}"), OK);
+	assert_int_equal(outcome.version, 3);
 	assert_int_equal(instruction_at(&bench->txn, "inst_001", 1, &before, &bench->why), OK);
 	assert_string_equal(before.items[0].text, "first");
 	assert_string_equal(before.items[0].actor, "a");
 	instruction_list_release(&before);
-	assert_int_equal(instruction_at(&bench->txn, "inst_001", 3, &before, &bench->why), NO_SUCH);
+	assert_int_equal(instruction_at(&bench->txn, "inst_001", 4, &before, &bench->why), NO_SUCH);
 }
 
 /* Rows: R57 */
@@ -258,8 +261,8 @@ static void
 the_history_tells_every_version_by_author_and_time(void **state)
 {
 	struct bench *bench = *state;
-	struct instruction_query all = {.limit = 100}, by_b = {.session = "b", .limit = 100}, late = {.since_ms = T + 20, .limit = 100},
-	                         newest = {.id = "inst_001", .limit = 1};
+	struct instruction_query all = {.limit = 100}, by_b = {.session = "b", .limit = 100},
+							 late = {.since_ms = T + 20, .limit = 100}, newest = {.id = "inst_001", .limit = 1};
 	json_t *rows = json_array();
 
 	assert_added(bench, "first", NULL, "inst_001");
@@ -402,10 +405,11 @@ assert_told(struct bench *bench, struct session *session, bool anew, const char 
 	size_t len = 0;
 
 	standing.active = store_number(bench->db, "SELECT instructions FROM project WHERE project = $1", DB_TEXT(BENCH_PROJECT));
-	standing.conflicts =
-	    store_number(bench->db, "SELECT instruction_conflicts FROM project WHERE project = $1", DB_TEXT(BENCH_PROJECT));
-	assert_int_equal(standing.active, store_number(bench->db, "SELECT count(*) FROM instruction WHERE project = $1 AND current = 1"
-	                                                          " AND active = 1",
+	standing.conflicts = store_number(bench->db, "SELECT instruction_conflicts FROM project WHERE project = $1",
+	                                  DB_TEXT(BENCH_PROJECT));
+	assert_int_equal(standing.active, store_number(bench->db,
+	                                               "SELECT count(*) FROM instruction WHERE project = $1 AND current = 1"
+	                                               " AND active = 1",
 	                                               DB_TEXT(BENCH_PROJECT)));
 	assert_int_equal(standing.conflicts, open_conflicts(bench));
 	assert_int_equal(instruction_tell(&bench->txn, session, &standing, anew, &news, &bench->why), OK);

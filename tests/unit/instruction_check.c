@@ -10,16 +10,16 @@ static void
 what_can_not_be_written_is_refused(void **state)
 {
 	static const struct instruction_draft bad[] = {
-	    {.text = "", .priority = 1},
-	    {.text = " \n\t", .priority = 1},
-	    {.text = "\xff", .priority = 1},
-	    {.text = "bell \a", .priority = 1},
-	    {.text = "next line \xc2\x85", .priority = 1},
-	    {.text = "x", .priority = -1},
-	    {.text = "x", .priority = INSTRUCTION_PRIORITY_MAX + 1},
-	    {.text = "x", .priority = 1, .persistence = "a\nb"},
-	    {.text = "x", .priority = 1, .parameters = "[]"},
-	    {.text = "x", .priority = 1, .fields = "{\"a\":1} 2"},
+		{.text = "", .priority = 1},
+		{.text = " \n\t", .priority = 1},
+		{.text = "\xff", .priority = 1},
+		{.text = "bell \a", .priority = 1},
+		{.text = "next line \xc2\x85", .priority = 1},
+		{.text = "x", .priority = -1},
+		{.text = "x", .priority = INSTRUCTION_PRIORITY_MAX + 1},
+		{.text = "x", .priority = 1, .persistence = "a\nb"},
+		{.text = "x", .priority = 1, .parameters = "[]"},
+		{.text = "x", .priority = 1, .fields = "{\"a\":1} 2"},
 	};
 	struct instruction_draft draft = INSTRUCTION_DRAFT;
 	char *text = calloc(1, INSTRUCTION_TEXT_MAX + 2);

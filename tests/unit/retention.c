@@ -85,13 +85,14 @@ is_due(struct bench *bench)
 static int64_t
 rows_of(struct bench *bench, const struct session *session)
 {
-	return store_number(bench->db,
-	                    "SELECT (SELECT count(*) FROM session WHERE session = $1) + (SELECT count(*) FROM binding WHERE session = $1)"
-	                    " + (SELECT count(*) FROM binding_owner WHERE session = $1) + (SELECT count(*) FROM metric WHERE session = $1)"
-	                    " + (SELECT count(*) FROM metric_recent WHERE session = $1)"
-	                    " + (SELECT count(*) FROM transcript WHERE session = $1) + (SELECT count(*) FROM spend WHERE session = $1)"
-	                    " + (SELECT count(*) FROM checkpoint WHERE session = $1)",
-	                    DB_TEXT(session->id));
+	return store_number(
+		bench->db,
+		"SELECT (SELECT count(*) FROM session WHERE session = $1) + (SELECT count(*) FROM binding WHERE session = $1)"
+		" + (SELECT count(*) FROM binding_owner WHERE session = $1) + (SELECT count(*) FROM metric WHERE session = $1)"
+		" + (SELECT count(*) FROM metric_recent WHERE session = $1)"
+		" + (SELECT count(*) FROM transcript WHERE session = $1) + (SELECT count(*) FROM spend WHERE session = $1)"
+		" + (SELECT count(*) FROM checkpoint WHERE session = $1)",
+		DB_TEXT(session->id));
 }
 
 static void

@@ -7,10 +7,10 @@
 #include "verbs/rows.h"
 
 static const struct rows_column columns[] = {
-    {"id", 0, ROWS_TEXT, NULL},
-    {"number", 1, ROWS_WHOLE, NULL},
-    {"active", 2, ROWS_FLAG, "true"},
-    {"parameters", 3, ROWS_JSON, "{}"},
+	{"id", 0, ROWS_TEXT, NULL},
+	{"number", 1, ROWS_WHOLE, NULL},
+	{"active", 2, ROWS_FLAG, "true"},
+	{"parameters", 3, ROWS_JSON, "{}"},
 };
 
 static void
@@ -18,7 +18,8 @@ read_rows(struct bench *bench, struct rows *out)
 {
 	*out = (struct rows){.noun = "things", .columns = columns, .count = 4};
 	assert_int_equal(db_ask(bench->db, &out->rows, NULL,
-	                        "SELECT 'a', $1, 1, '{}' UNION ALL SELECT 'b', 0, 0, '{\"port\":\"1\"}' UNION ALL SELECT '', -1, 1, '{}'",
+	                        "SELECT 'a', $1, 1, '{}' UNION ALL SELECT 'b', 0, 0, '{\"port\":\"1\"}' UNION ALL SELECT '', -1, "
+	                        "1, '{}'",
 	                        DB_INT(INT64_MIN)),
 	                 OK);
 }
