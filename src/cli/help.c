@@ -47,6 +47,9 @@ help_verb(const struct verb *verb)
 			snprintf(name, sizeof name, "--%s%s%s", param->name, param->placeholder == NULL ? "" : " ",
 			         param->placeholder == NULL ? "" : param->placeholder);
 		printf("%s  %-26s %s%s\n", i == 0 ? "\n" : "", name, param->help, param->many ? " (may be given again)" : "");
+		if (param->type == PARAM_LONG)
+			printf("  --%s-file FILE%*s the same from a file; %s may also be `-`, for stdin\n", param->name,
+			       (int)(14 > strlen(param->name) ? 14 - strlen(param->name) : 1), "", param->placeholder);
 	}
 }
 
@@ -57,9 +60,9 @@ help_all(void)
 
 	printf("usage: stile VERB [--json] ...\n\n");
 	for (size_t i = 0; (verb = verb_nth(i)) != NULL; i++)
-		printf("  %-20s %s\n", verb->name, verb->help);
+		printf("  %-22s %s\n", verb->name, verb->help);
 	for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
-		printf("  %-20s %s\n", extras[i].usage, extras[i].help);
+		printf("  %-22s %s\n", extras[i].usage, extras[i].help);
 	printf("\n`stile help VERB` tells all about one.\n");
 }
 
@@ -96,6 +99,8 @@ scdoc_verb(const struct verb *verb)
 
 		printf("\n\t*%s%s*: ", param->positional ? "" : "--", param->positional ? param->placeholder : param->name);
 		scdoc_text(param->help);
+		if (param->type == PARAM_LONG)
+			printf("; `-` takes it from stdin, *--%s-file* _FILE_ from a file", param->name);
 		printf("\n");
 	}
 	printf("\n");

@@ -50,7 +50,9 @@ struct arrived {
 	bool created;
 	bool joined;                /* an id that is new here became the session's next conversation */
 	struct session_list others; /* of a start: the live sessions there are besides */
+	char readings[TRANSCRIPTS_READ][READING_SIZE]; /* of the transcripts asked for; "" = never read */
 	int64_t reaped_ms;          /* when dead agents were last looked for */
+	struct rulebook rulebook;   /* of the codebase's instructions */
 };
 
 /*

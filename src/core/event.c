@@ -20,6 +20,7 @@ void
 event_answer_release(struct event_answer *answer)
 {
 	session_list_release(&answer->arrived.others);
+	instruction_news_release(&answer->news);
 }
 
 /* What each kind does to the session's state, and which counter it adds to. */
@@ -69,6 +70,8 @@ arrive(struct txn *txn, const struct event *event, struct event_answer *answer, 
 	};
 	enum arrival arrival = ARRIVAL_EVENT;
 
+	for (size_t i = 0; i < event->look_count; i++)
+		start.transcripts[i] = event->looks[i].before.path;
 	if (event->kind == EVENT_START)
 		arrival = event->arrival;
 	else if (event->kind == EVENT_METRICS)
@@ -104,6 +107,7 @@ open_generation(struct txn *txn, const struct event *event, struct event_answer 
 
 	if (event->kind != EVENT_START || (!cleared && (event->arrival != ARRIVAL_COMPACT || answer->arrived.created)))
 		return;
+	answer->opened = true;
 	session_open_generation(txn, session, cleared ? "clear" : "compact");
 	metric_open_generation(txn, session->id);
 	metric_set(txn, session->id, "context_tokens", 0);
@@ -152,15 +156,14 @@ move(struct txn *txn, const struct event *event, struct event_answer *answer)
 	session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail);
 }
 
-static enum status
-count(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why)
+static void
+count(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
 	/* of a conversation that was cleared, or a context that was compacted, since: it is spend, but no context of now */
 	bool over = strcmp(session->client_session, event->client_session) != 0 ||
 	            (event->kind != EVENT_START && event->began_ms < session->generation_ms && session->generation > 1);
-	enum status status;
 
 	if (event->kind != EVENT_START && event->kind != EVENT_METRICS)
 		session->events++;
@@ -170,13 +173,16 @@ count(struct txn *txn, struct event *event, struct event_answer *answer, struct 
 		audit_add(txn, session->id, event->kind == EVENT_SUB_STARTS ? "subagent.start" : "subagent.end", event->agent, "", "");
 	if (event->budget > 0 && !session->budget_given)
 		session->budget = event->budget;
-	if (over)
-		for (size_t i = 0; i < event->look_count; i++)
-			event->looks[i].context = -1;
-	status = spend_take(txn, session->id, event->looks, event->look_count, why);
+	/* a look that began before the generation did would bring the old context back */
+	for (size_t i = 0; i < event->look_count && !answer->opened; i++) {
+		struct transcript_look look = event->looks[i];
+
+		if (over)
+			look.context = -1;
+		spend_take(txn, session->id, &look, answer->arrived.readings[i]);
+	}
 	if (event->context >= 0 && !over)
 		metric_set(txn, session->id, "context_tokens", (double)event->context);
-	return status;
 }
 
 /* Once per interval, and only by one of all that come by. */
@@ -207,7 +213,7 @@ may_report(struct txn *txn, const struct event *event, const struct session *ses
 }
 
 enum status
-event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why)
+event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
@@ -223,8 +229,10 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 	open_generation(txn, event, answer);
 	end_superseded(txn, event, answer);
 	session->event_ms = txn->now_ms;
-	status = count(txn, event, answer, why);
+	count(txn, event, answer);
 	note_reaping(txn, answer);
+	if (event->can_speak)
+		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
 	if (status == OK && may_report(txn, event, session))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);

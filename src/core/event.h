@@ -7,6 +7,7 @@
 
 #include "core/binding.h"
 #include "core/checkpoint.h"
+#include "core/instruction_report.h"
 #include "core/pressure.h"
 #include "core/spend.h"
 
@@ -58,10 +59,12 @@ struct event {
 };
 
 struct event_answer {
+	bool opened; /* a generation of the context */
 	struct arrived arrived;
 	int64_t at_ms; /* the transaction's instant */
 	struct checkpoint_list fired;
 	struct checkpoint_list told;
+	struct instruction_news news; /* to be told to the model */
 	bool reap_due;
 };
 
@@ -70,6 +73,6 @@ void event_release(struct event *event);
 void event_answer_release(struct event_answer *answer);
 
 /* The rule (see engine.h): at most four round trips. */
-enum status event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
+enum status event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
 
 #endif

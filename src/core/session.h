@@ -41,6 +41,7 @@ struct session {
 	int64_t events;
 	int64_t generation;
 	int64_t generation_ms;
+	int64_t told_epoch; /* of the instructions, up to which its model was told; -1 = never */
 	int64_t budget;
 	bool budget_given;
 	struct process process; /* pid 0 = not known */
@@ -66,7 +67,19 @@ const struct session_move_row *session_move_nth(size_t n);
 /* Whether it counts as here: opening, active, idle or waiting. */
 bool session_is_live(enum session_state state);
 
+/* What holds for all of a project's sessions: how its instructions stand. */
+struct rulebook {
+	int64_t epoch;
+	int64_t active;    /* instructions */
+	int64_t conflicts; /* that stand */
+};
+
 /* What is known of a session when it starts.  Texts may be empty, numbers 0. */
+#define TRANSCRIPTS_READ 2 /* by one event, at most */
+#define READING_SIZE 64
+/* Where the reading of a transcript `t` stands, in one text; what does so else is spend.h's. */
+#define TRANSCRIPT_READING "t.position || ' ' || t.context_from || ' ' || t.inside"
+
 struct session_start {
 	const char *client;
 	const char *client_session;
@@ -78,6 +91,7 @@ struct session_start {
 	const char *worktree;
 	const char *branch;
 	int64_t began_ms; /* when the event's own process began; 0 = now */
+	const char *transcripts[TRANSCRIPTS_READ]; /* whose readings are asked for with the session; NULL = none */
 };
 
 /* Makes a new session in state `opening` and fills *out.  Queued writes only; IO_FAILED without randomness. */
@@ -102,8 +116,8 @@ void session_open_generation(struct txn *txn, struct session *session, const cha
 #define SESSION_COLUMNS                                                                                                         \
 	"session, client, client_session, client_version, parent, state, state_ms, waiting_for, started_ms, event_ms, ended_ms,"    \
 	" end_reason, events, generation, generation_ms, budget, budget_given, pid, pid_start, pid_space, pid_boot, cwd, worktree," \
-	" branch"
-#define SESSION_COLUMN_COUNT 24
+	" branch, told_epoch"
+#define SESSION_COLUMN_COUNT 25
 void session_from_row(const struct db_rows *rows, size_t row, struct session *out);
 
 struct session_list {

@@ -99,52 +99,31 @@ move_on(struct txn *txn, const char *session, const struct transcript_look *look
 	       DB_INT(after->context_from), DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(before->path));
 }
 
-static void
-take_look(struct txn *txn, const char *session, const struct transcript_look *look)
+/* Whether the transcript still stands where the look began. */
+static bool
+stands(const struct transcript *before, const char *reading)
 {
+	char here[READING_SIZE];
+
+	snprintf(here, sizeof here, "%lld %lld %d", (long long)before->position, (long long)before->context_from, before->inside);
+	return str_equal(here, reading[0] == '\0' ? "0 0 0" : reading);
+}
+
+void
+spend_take(struct txn *txn, const char *session, const struct transcript_look *look, const char *reading)
+{
+	if (!stands(&look->before, reading))
+		return;
+	if (reading[0] == '\0')
+		db_run(txn->db,
+		       "INSERT INTO transcript (project, session, path, agent, position, inside, context_from, size, broken)"
+		       " VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0) ON CONFLICT (project, session, path) DO NOTHING",
+		       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(look->before.path), DB_TEXT(look->after.agent));
 	for (size_t i = 0; i < look->usages.count; i++)
 		take_usage(txn, session, &look->usages.items[i]);
 	if (look->context >= 0)
 		metric_set(txn, session, "context_tokens", (double)look->context);
 	move_on(txn, session, look);
-}
-
-/* Whether one of `rows` says that the transcript still stands where the look began. */
-static bool
-stands(const struct db_rows *rows, const struct transcript *before)
-{
-	for (size_t i = 0; i < rows->count; i++)
-		if (str_equal(db_text(rows, i, 0), before->path))
-			return db_int(rows, i, 1) == before->position && db_int(rows, i, 2) == before->context_from &&
-			       (db_int(rows, i, 3) != 0) == before->inside;
-	return false;
-}
-
-enum status
-spend_take(struct txn *txn, const char *session, const struct transcript_look *looks, size_t count, struct buf *why)
-{
-	struct db_rows rows;
-	enum status status;
-
-	if (count == 0)
-		return OK;
-	for (size_t i = 0; i < count; i++)
-		if (looks[i].before.position == 0)
-			db_run(txn->db,
-			       "INSERT INTO transcript (project, session, path, agent, position, inside, context_from, size, broken)"
-			       " VALUES ($1, $2, $3, $4, 0, 0, 0, 0, 0) ON CONFLICT (project, session, path) DO NOTHING",
-			       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(looks[i].before.path), DB_TEXT(looks[i].after.agent));
-	status = db_ask(txn->db, &rows, why,
-	                "SELECT path, position, context_from, inside FROM transcript WHERE project = $1 AND session = $2"
-	                " AND path IN ($3, $4)",
-	                DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(looks[0].before.path), DB_TEXT(looks[count - 1].before.path));
-	if (status != OK)
-		return status;
-	for (size_t i = 0; i < count; i++)
-		if (stands(&rows, &looks[i].before))
-			take_look(txn, session, &looks[i]);
-	db_rows_release(&rows);
-	return OK;
 }
 
 void

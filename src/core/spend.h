@@ -58,12 +58,11 @@ enum status spend_position(struct txn *txn, const char *client, const char *clie
                            struct transcript *out, struct transcript *lagging, struct buf *why) MUST_CHECK;
 
 /*
- * Takes in what one or two looks at different transcripts found, each if its transcript still stands where the look began; else
- * another hook was first and nothing of it is changed.  Context and spend are two metrics; sub-agents' spend is apart.  One round
- * trip, none if there is no look; what it changes is queued.
+ * Takes in what a look at a transcript found, if that still stands where the look began: `reading` is where it stands
+ * (TRANSCRIPT_READING), "" = never read.  Else another hook was first and nothing is changed.  Context and spend are two metrics;
+ * sub-agents' spend is apart.  Queued.
  */
-enum status spend_take(struct txn *txn, const char *session, const struct transcript_look *looks, size_t count,
-                       struct buf *why) MUST_CHECK;
+void spend_take(struct txn *txn, const char *session, const struct transcript_look *look, const char *reading);
 
 /* The context begins anew at `size` bytes of the transcript: what stands before is of an earlier one.  Queued. */
 void spend_open_generation(struct txn *txn, const char *session, const char *path, int64_t size);

@@ -9,7 +9,7 @@ import unittest
 
 import stile_test
 
-TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health"]
+TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history"]
 
 
 def tree(*tops):
@@ -49,7 +49,7 @@ class Collisions(stile_test.Case):
 
     def test_the_blended_counters_are_those_of_the_study(self):
         """R69: 42 messages on top of another session's 18 are 60, and nobody's."""
-        said = ("3 own counts, sum 102", "0 own counts, sum 60", "LAST_WRITER_WINS")
+        said = ("3 own, sum 102", "0 own, sum 60", "LAST_WRITER_WINS")
         self.assertEqual(self.found("--target", "session-state", "--writers", 2), said)
 
     def test_every_fire_is_counted_with_stile_and_only_one_without(self):
@@ -98,7 +98,7 @@ class Scratch(stile_test.Case):
     def before(self):
         self.assertFalse(os.path.exists(self.repo.store))
         os.mkdir(os.path.join(self.repo.path, ".claude"))
-        for name in ("session-state.json", "token-checkpoints.json", "lightrag-ingest-health.json"):
+        for name in ("session-state.json", "token-checkpoints.json", "lightrag-ingest-health.json", "instruction-history.json"):
             with open(os.path.join(self.repo.path, ".claude", name), "w", encoding="utf-8") as file:
                 file.write("{}")
         return tree(self.repo.path, self.repo.home, self.repo.runtime)

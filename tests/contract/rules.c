@@ -81,8 +81,15 @@ take(struct txn *txn, void *arg, struct buf *why)
 {
 	struct work *work = arg;
 
-	(void)why;
-	(void)!spend_take(txn, work->ask.session, work->look, 1, NULL);
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT " TRANSCRIPT_READING " FROM transcript t WHERE project = $1 AND session = $2 AND path = $3",
+	                            DB_TEXT(txn->project), DB_TEXT(work->ask.session), DB_TEXT(work->look->before.path));
+
+	if (status != OK)
+		return status;
+	spend_take(txn, work->ask.session, work->look, rows.count > 0 ? db_text(&rows, 0, 0) : "");
+	db_rows_release(&rows);
 	return OK;
 }
 

@@ -79,6 +79,11 @@ set_up(void **state)
 		snprintf(name, sizeof name, "conversation-%d", i);
 		resident_start(resident, name, scene->session);
 	}
+	/* and one with rules that contradict each other, which a start of a session tells */
+	for (int i = 1; i <= 2; i++)
+		if (resident_call(resident, NULL, "instruction add",
+		                  "{\"text\":\"port %d\",\"persistence\":\"HIGH\",\"parameter\":[\"port=%d\"]}", i, i) != STILE_OK)
+			return -1;
 	stile_close(resident);
 	buf_init(&scene->why, WHY_MAX);
 	scene->context.open_store = open_store;
@@ -127,6 +132,21 @@ static const struct {
 	{"pressure", "{\"session\":\"%s\"}", NULL},
 	{"checkpoint list", "{\"session\":\"%s\"}", NULL},
 	{"checkpoint list", "{}", NULL},
+	{"instruction add", "{\"text\":\"a\",\"session\":\"%s\",\"persistence\":\"HIGH\",\"parameter\":[\"port=1\"]}", NULL},
+	{"instruction add", "{\"text\":\"b\",\"session\":\"%s\",\"persistence\":\"HIGH\",\"parameter\":[\"port=2\",\"host=x\"]}",
+     NULL},
+	{"instruction add", "{\"text\":\"b\"}", NULL},
+	{"instruction edit", "{\"id\":\"inst_001\",\"text\":\"c\",\"version\":1,\"parameter\":[\"host=y\"]}", NULL},
+	{"instruction list", "{}", NULL},
+	{"instruction list", "{\"all\":true}", NULL},
+	{"instruction show", "{\"id\":\"inst_002\"}", NULL},
+	{"instruction history", "{}", NULL},
+	{"instruction history", "{\"id\":\"inst_001\",\"session\":\"%s\"}", NULL},
+	{"instruction conflicts", "{}", NULL},
+	{"instruction conflicts", "{\"all\":true}", NULL},
+	{"instruction checked", "{\"id\":\"inst_001\",\"session\":\"%s\",\"violated\":true}", NULL},
+	{"instruction retire", "{\"id\":\"inst_002\",\"session\":\"%s\"}", NULL},
+	{"status", "{}", NULL},
 	{"audit list", "{}", NULL},
 	{"audit list", "{\"session\":\"%s\",\"kind\":\"metric.\",\"limit\":5}", NULL},
 	{"session end", "{\"session\":\"%s\"}", NULL},

@@ -45,10 +45,24 @@ found(struct transcript_look *look, struct usage usage)
 	assert_int_equal(usage_list_put(&look->usages, &usage), OK);
 }
 
+/* As an event does it. */
+static void
+take_for(struct bench *bench, const char *session, const struct transcript_look *look)
+{
+	struct db_rows rows;
+
+	assert_int_equal(db_ask(bench->db, &rows, NULL,
+	                        "SELECT " TRANSCRIPT_READING " FROM transcript t WHERE session = $1 AND path = $2", DB_TEXT(session),
+	                        DB_TEXT(look->before.path)),
+	                 OK);
+	spend_take(&bench->txn, session, look, rows.count > 0 ? db_text(&rows, 0, 0) : "");
+	db_rows_release(&rows);
+}
+
 static void
 take(struct bench *bench, struct transcript_look *look)
 {
-	assert_int_equal(spend_take(&bench->txn, SESSION, look, 1, NULL), OK);
+	take_for(bench, SESSION, look);
 	usage_list_release(&look->usages);
 }
 
@@ -240,8 +254,8 @@ reading_goes_on_where_it_left_off(void **state)
 	seen.after.inside = true;
 	seen.after.broken = 3;
 	behind.after.size = 90;
-	assert_int_equal(spend_take(&bench->txn, id, &seen, 1, NULL), OK);
-	assert_int_equal(spend_take(&bench->txn, id, &behind, 1, NULL), OK);
+	take_for(bench, id, &seen);
+	take_for(bench, id, &behind);
 	assert_int_equal(spend_position(&bench->txn, "claude", "c", MAIN, &at, &lagging, NULL), OK);
 	assert_int_equal(at.position, 500);
 	assert_true(at.inside);
@@ -263,13 +277,13 @@ records_before_a_new_generation_are_of_an_earlier_context(void **state)
 	char id[ID_SIZE];
 
 	begin(bench, id);
-	assert_int_equal(spend_take(&bench->txn, id, &seen, 1, NULL), OK);
+	take_for(bench, id, &seen);
 	spend_open_generation(&bench->txn, id, MAIN, 550);
 	assert_int_equal(spend_position(&bench->txn, "claude", "c", MAIN, &at, &lagging, NULL), OK);
 	assert_int_equal(at.context_from, 550);
 	assert_int_equal(at.position, 500);
 	/* a look that began before the generation did would bring the old context back */
-	assert_int_equal(spend_take(&bench->txn, id, &stale, 1, NULL), OK);
+	take_for(bench, id, &stale);
 	assert_int_equal(store_number(bench->db, "SELECT value FROM metric WHERE session = $1 AND name = 'context_tokens'",
 	                              DB_TEXT(id)),
 	                 1);
