@@ -78,6 +78,7 @@ struct instruction_book {
 	int64_t epoch;                /* of the last put */
 	int64_t number;               /* the highest N of any inst_N */
 	size_t puts;
+	bool whole;                   /* it read all of them: contradictions are looked for once, at the close */
 	struct instruction_list read; /* what was asked for, as it stood */
 };
 

@@ -3,7 +3,8 @@
 #include "verbs/tables.h"
 
 static const struct verb_table *const tables[] = {
-    &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric, &verbs_audit, &verbs_diagnose,
+    &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric,
+    &verbs_instruction, &verbs_audit, &verbs_diagnose,
 };
 
 const struct verb *
@@ -58,7 +59,7 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 	if (param->many) {
 		if (!json_is_array(value))
 			wanted = "a list";
-	} else if (param->type == PARAM_TEXT) {
+	} else if (param->type == PARAM_TEXT || param->type == PARAM_LONG || param->type == PARAM_PAIR) {
 		if (!json_is_string(value))
 			wanted = "a text";
 		else if (strlen(json_string_value(value)) != json_string_length(value))

@@ -101,3 +101,6 @@ CREATE TABLE instruction_check (
 	violated BIGINT NOT NULL,
 	PRIMARY KEY (project, instruction)
 ) %CLUSTERED%;
+
+-- What has ended, oldest first: so long ago it is removed.
+CREATE INDEX session_ended ON session (project, ended_ms) WHERE ended_ms IS NOT NULL;
