@@ -33,6 +33,9 @@ bool swap_same_look(const struct swap_look *a, const struct swap_look *b);
  */
 enum status swap_read(const char *path, int64_t wait_ms, struct buf *out, struct swap_look *look, struct buf *why) MUST_CHECK;
 
+/* IO_FAILED with `why` when `path` is a link: what is to be written must not be read through one either. */
+enum status swap_no_link(const char *path, struct buf *why) MUST_CHECK;
+
 /* Whether a file of folder `a` can be renamed into folder `b`: they are of one mount. */
 bool swap_can(const char *a, const char *b);
 

@@ -125,6 +125,16 @@ swap_read(const char *path, int64_t wait_ms, struct buf *out, struct swap_look *
 	return status == BUSY ? why_not(why, BUSY, "%s: is being written by somebody else; try again when that is done", path) : status;
 }
 
+enum status
+swap_no_link(const char *path, struct buf *why)
+{
+	struct stat about;
+
+	if (lstat(path, &about) != 0 || !S_ISLNK(about.st_mode))
+		return OK;
+	return why_not(why, IO_FAILED, "%s: is a link, and nothing is written through one; put the file itself there", path);
+}
+
 static bool
 mount_of(const char *path, struct statx *out)
 {
