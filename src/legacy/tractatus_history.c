@@ -227,11 +227,75 @@ made_here(const struct instruction *instruction, const json_t *fields)
 	                  instruction->persistence[0] == '\0' ? "MEDIUM" : instruction->persistence, "temporal_scope", "PERMANENT",
 	                  "verification_required", "RECOMMENDED", "explicitness", 1, "source",
 	                  instruction->session[0] == '\0' ? "user" : "derived", "parameters", parse_object(instruction->parameters),
-	                  "active", (int)instruction->active, "notes", "", "created_by", instruction->actor);
+	                  "active", (int)instruction->active, "notes", "", "author", instruction->actor);
 	if (entry != NULL && instruction->priority != INSTRUCTION_PRIORITY)
 		json_object_set_new(entry, "priority", json_integer(instruction->priority));
 	json_object_update(entry, (json_t *)(uintptr_t)fields);
 	return entry;
+}
+
+static char *
+compact(const json_t *value)
+{
+	struct buf text;
+
+	buf_init(&text, HISTORY_MAX);
+	json_write(&text, value);
+	if (buf_status(&text) == OK)
+		return text.data;
+	buf_release(&text);
+	return NULL;
+}
+
+/* The entry as it is kept: what is kept elsewhere only holds its place. */
+static char *
+fields_of(const json_t *entry)
+{
+	json_t *copy = json_copy((json_t *)(uintptr_t)entry);
+	char *text = NULL;
+
+	json_object_set_new(copy, "text", json_string(""));
+	if (json_is_object(json_object_get(copy, "parameters")))
+		json_object_set_new(copy, "parameters", json_object());
+	if (copy != NULL)
+		text = compact(copy);
+	json_decref(copy);
+	return text;
+}
+
+static enum status
+fill_draft(const json_t *entry, struct history_draft *out)
+{
+	const json_t *parameters = json_object_get(entry, "parameters"), *priority = json_object_get(entry, "priority");
+	json_int_t number = json_integer_value(priority);
+
+	*out = (struct history_draft){.draft = INSTRUCTION_DRAFT};
+	out->parameters = json_is_object(parameters) ? compact(parameters) : strdup("{}");
+	out->fields = fields_of(entry);
+	out->draft.text = json_text(entry, "text", "");
+	out->draft.persistence = json_text(entry, "persistence", "");
+	out->draft.priority = json_is_integer(priority) && number >= 0 && number <= INSTRUCTION_PRIORITY_MAX ? (int64_t)number
+	                                                                                                     : INSTRUCTION_PRIORITY;
+	out->draft.active = !json_is_false(json_object_get(entry, "active"));
+	out->draft.parameters = out->parameters;
+	out->draft.fields = out->fields;
+	return out->parameters == NULL || out->fields == NULL ? NO_MEMORY : OK;
+}
+
+enum status
+history_draft(const json_t *entry, struct history_draft *out, struct buf *why)
+{
+	struct buf reason;
+	enum status status = fill_draft(entry, out);
+
+	if (status != OK)
+		return why_not(why, NO_MEMORY, "out of memory");
+	buf_init(&reason, WHY_MAX);
+	status = instruction_check(&out->draft, &reason);
+	if (status != OK)
+		status = why_not(why, status, "%.100s: %.900s", json_text(entry, "id", "an entry without id"), reason.data);
+	buf_release(&reason);
+	return status;
 }
 
 /* Puts a member right if the entry means something else by it. */
@@ -252,7 +316,7 @@ as_imported(const struct instruction *instruction, json_t *entry)
 
 	json_object_set_new(entry, "id", json_string(instruction->id));
 	json_object_set_new(entry, "text", json_string(instruction->text));
-	if (history_draft(entry, &said, NULL) == OK) {
+	if (fill_draft(entry, &said) == OK) {
 		own = parse_object(said.parameters);
 		settle(entry, "persistence", str_equal(said.draft.persistence, instruction->persistence),
 		       json_string(instruction->persistence));
@@ -287,51 +351,6 @@ history_entries(const struct instruction_list *list)
 	for (size_t i = 0; i < list->count; i++)
 		json_array_append_new(entries, history_entry(&list->items[i]));
 	return entries;
-}
-
-static char *
-compact(const json_t *value)
-{
-	struct buf text;
-
-	buf_init(&text, HISTORY_MAX);
-	json_write(&text, value);
-	if (buf_status(&text) == OK)
-		return text.data;
-	buf_release(&text);
-	return NULL;
-}
-
-enum status
-history_draft(const json_t *entry, struct history_draft *out, struct buf *why)
-{
-	const json_t *parameters = json_object_get(entry, "parameters"), *active = json_object_get(entry, "active");
-	const json_t *priority = json_object_get(entry, "priority");
-	json_int_t number = json_integer_value(priority);
-	char reason[WHY_MAX];
-	struct buf inner;
-	enum status status;
-
-	*out = (struct history_draft){.draft = INSTRUCTION_DRAFT};
-	out->parameters = json_is_object(parameters) ? compact(parameters) : strdup("{}");
-	out->fields = compact(entry);
-	if (out->parameters == NULL || out->fields == NULL)
-		return why_not(why, NO_MEMORY, "out of memory");
-	out->draft.text = json_text(entry, "text", "");
-	out->draft.persistence = json_text(entry, "persistence", "");
-	out->draft.priority = json_is_integer(priority) && number >= 0 && number <= INSTRUCTION_PRIORITY_MAX ? (int64_t)number
-	                                                                                                     : INSTRUCTION_PRIORITY;
-	out->draft.active = !json_is_false(active);
-	out->draft.parameters = out->parameters;
-	out->draft.fields = out->fields;
-	buf_init(&inner, WHY_MAX);
-	status = instruction_check(&out->draft, &inner);
-	if (status != OK) {
-		snprintf(reason, sizeof reason, "%.900s", inner.data);
-		(void)why_not(why, status, "%.100s: %s", json_text(entry, "id", "an entry without id"), reason);
-	}
-	buf_release(&inner);
-	return status;
 }
 
 void

@@ -119,19 +119,21 @@ static enum status
 put_retired(struct taking *taking, const struct merge_step *step, struct buf *why)
 {
 	const struct instruction *before = instruction_find(&taking->book.read, step->id);
-	struct instruction_draft draft = INSTRUCTION_DRAFT;
 	const char *actor = taking->txn->actor;
-	json_t *entry;
+	json_t *entry = json_copy((json_t *)(uintptr_t)step->ours);
+	struct history_draft draft;
 	enum status status;
 
-	draft.active = 0;
-	taking->txn->actor = NOBODY;
-	status = instruction_put(&taking->book, before, step->id, "retire", &draft, NULL, why);
-	taking->txn->actor = actor;
-	entry = json_copy((json_t *)(uintptr_t)step->ours);
+	/* the entry as it was in the file, and so with who wrote it and when */
 	json_object_set_new(entry, "active", json_false());
+	status = history_draft(entry, &draft, why);
+	taking->txn->actor = NOBODY;
+	if (status == OK)
+		status = instruction_put(&taking->book, before, step->id, "retire", &draft.draft, NULL, why);
+	taking->txn->actor = actor;
 	if (status == OK)
 		status = expect(taking, step->id, entry);
+	history_draft_release(&draft);
 	json_decref(entry);
 	return status;
 }
