@@ -259,6 +259,9 @@ look_at_replaced(struct round *round, bool *taken, struct buf *why)
 	}
 	buf_release(&bytes);
 	buf_release(&reason);
+	/* an export ago it was swapped out, and nobody writes it any more */
+	if (status == OK && !round->wrote)
+		status = file_remove(round->replaced, why);
 	return status == NO_SUCH ? OK : status;
 }
 
@@ -293,7 +296,7 @@ rule_register(struct txn *txn, void *data, struct buf *why)
 	struct round *round = data;
 
 	(void)why;
-	tractatus_base_add(txn, &round->export->place, round->label, "", round->text.data);
+	tractatus_base_add(txn, &round->export->place, round->label, true, "", round->text.data);
 	return OK;
 }
 

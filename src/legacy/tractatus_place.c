@@ -79,22 +79,23 @@ tractatus_place_load(struct txn *txn, struct tractatus_place *place, struct buf 
 
 	tractatus_place_release(place);
 	status = db_ask(txn->db, &place->rows, why,
-	                "SELECT p.place, p.continuous, b.seq, b.epoch, b.text FROM tractatus_place p LEFT JOIN tractatus_base b"
+	                "SELECT p.place, p.continuous, b.seq, b.epoch, b.ours, b.text FROM tractatus_place p LEFT JOIN tractatus_base b"
 	                " ON b.project = p.project AND b.place = p.place WHERE p.project = $1 AND p.folder = $2"
 	                " ORDER BY b.seq DESC LIMIT $3",
-	                DB_TEXT(txn->project), DB_TEXT(place->folder), DB_INT(TRACTATUS_BASES));
+	                DB_TEXT(txn->project), DB_TEXT(place->folder), DB_INT(TRACTATUS_BASES * 2));
 	if (status != OK) {
 		place->rows = (struct db_rows){0};
 		return status;
 	}
 	for (size_t i = 0; i < place->rows.count; i++) {
-		const char *text = db_text(&place->rows, i, 4);
+		const char *text = db_text(&place->rows, i, 5);
 
 		snprintf(place->id, sizeof place->id, "%s", db_text(&place->rows, i, 0));
 		place->continuous = db_int(&place->rows, i, 1) != 0;
 		if (!db_is_null(&place->rows, i, 2))
 			place->bases[place->base_count++] = (struct tractatus_base){.seq = db_int(&place->rows, i, 2),
 			                                                            .epoch = db_int(&place->rows, i, 3),
+			                                                            .ours = db_int(&place->rows, i, 4) != 0,
 			                                                            .text = text,
 			                                                            .len = strlen(text)};
 	}
@@ -151,15 +152,18 @@ tractatus_next_base(const struct tractatus_place *place)
 }
 
 void
-tractatus_base_add(struct txn *txn, const struct tractatus_place *place, int64_t epoch, const char *import, const char *text)
+tractatus_base_add(struct txn *txn, const struct tractatus_place *place, int64_t epoch, bool ours, const char *import,
+                   const char *text)
 {
-	int64_t seq = tractatus_next_base(place);
-
 	db_run(txn->db,
-	       "INSERT INTO tractatus_base (project, place, seq, epoch, import, text) VALUES ($1, $2, $3, $4, $5, $6)",
-	       DB_TEXT(txn->project), DB_TEXT(place->id), DB_INT(seq), DB_INT(epoch), DB_TEXT(import), DB_TEXT(text));
-	db_run(txn->db, "DELETE FROM tractatus_base WHERE project = $1 AND place = $2 AND seq <= $3", DB_TEXT(txn->project),
-	       DB_TEXT(place->id), DB_INT(seq - TRACTATUS_BASES));
+	       "INSERT INTO tractatus_base (project, place, seq, epoch, ours, import, text) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	       DB_TEXT(txn->project), DB_TEXT(place->id), DB_INT(tractatus_next_base(place)), DB_INT(epoch), DB_INT(ours),
+	       DB_TEXT(import), DB_TEXT(text));
+	/* many edits must not push out what they began from */
+	db_run(txn->db,
+	       "DELETE FROM tractatus_base WHERE project = $1 AND place = $2 AND ours = $3 AND seq NOT IN (SELECT b.seq FROM"
+	       " tractatus_base b WHERE b.project = $1 AND b.place = $2 AND b.ours = $3 ORDER BY b.seq DESC LIMIT $4)",
+	       DB_TEXT(txn->project), DB_TEXT(place->id), DB_INT(ours), DB_INT(TRACTATUS_BASES));
 }
 
 bool
@@ -195,55 +199,87 @@ distance(const json_t *base, const json_t *entries, size_t *out)
 	return OK;
 }
 
+/* Leaves in `base` only what `edit` has too, or `other`.  NO_MEMORY. */
+static enum status
+keep_common(json_t *base, const json_t *edit, const json_t *other)
+{
+	json_t *known = json_object(), *entry;
+	bool well = known != NULL;
+	size_t i;
+
+	json_array_foreach(edit, i, entry) well = well && json_object_set(known, json_text(entry, "id", ""), entry) == 0;
+	json_array_foreach(other, i, entry) well = well && json_object_set(known, json_text(entry, "id", ""), entry) == 0;
+	for (i = json_array_size(base); i-- > 0 && well;)
+		if (json_object_get(known, json_text(json_array_get(base, i), "id", "")) == NULL)
+			json_array_remove(base, i);
+	json_decref(known);
+	return well ? OK : NO_MEMORY;
+}
+
+static enum status
+parse_bases(const struct tractatus_place *place, struct history *out, struct buf *why)
+{
+	enum status status = OK;
+
+	for (size_t i = 0; i < place->base_count && status == OK; i++)
+		status = parse_base(&place->bases[i], &out[i], why);
+	return status;
+}
+
 static enum status
 nearest(const struct tractatus_place *place, const struct history *edit, json_t **out, struct buf *why)
 {
+	struct history bases[TRACTATUS_BASES * 2] = {0};
 	size_t least = SIZE_MAX, differ = 0;
-	enum status status = OK;
+	const json_t *found = NULL;
+	enum status status = parse_bases(place, bases, why);
 
 	for (size_t i = 0; i < place->base_count && status == OK; i++) {
-		struct history base = {0};
-
-		status = parse_base(&place->bases[i], &base, why);
-		if (status == OK)
-			status = distance(base.entries, edit->entries, &differ);
+		status = distance(bases[i].entries, edit->entries, &differ);
 		if (status == OK && differ < least) {
 			least = differ;
-			json_decref(*out);
-			*out = json_incref(base.entries);
+			found = bases[i].entries;
 		}
-		history_release(&base);
 	}
+	if (status == OK && found != NULL)
+		*out = json_copy((json_t *)(uintptr_t)found);
+	for (size_t i = 0; i < place->base_count; i++) {
+		if (status == OK && found != NULL)
+			status = keep_common(*out, edit->entries, bases[i].entries);
+		history_release(&bases[i]);
+	}
+	return status;
+}
+
+/* What we wrote at that epoch.  NO_SUCH when it is not kept any more. */
+static enum status
+named_base(const struct tractatus_place *place, int64_t epoch, json_t **out, struct buf *why)
+{
+	struct history base = {0};
+	enum status status = NO_SUCH;
+
+	for (size_t i = 0; i < place->base_count && status == NO_SUCH; i++)
+		if (place->bases[i].ours && place->bases[i].epoch == epoch)
+			status = parse_base(&place->bases[i], &base, why);
+	if (status == OK)
+		*out = json_incref(base.entries);
+	history_release(&base);
 	return status;
 }
 
 enum status
 tractatus_base_of(const struct tractatus_place *place, const struct history *edit, json_t **base, bool *whole, struct buf *why)
 {
-	bool ours = edit->place[0] != '\0' && str_equal(edit->place, place->id);
-	enum status status = OK;
+	enum status status = NO_SUCH;
 
 	*base = NULL;
-	*whole = false;
-	for (size_t i = 0; i < place->base_count && ours && status == OK && *base == NULL; i++) {
-		struct history one = {0};
-
-		if (place->bases[i].epoch != edit->epoch)
-			continue;
-		status = parse_base(&place->bases[i], &one, why);
-		*base = json_incref(one.entries);
-		*whole = true;
-		history_release(&one);
-	}
-	if (status == OK && *base == NULL) {
-		status = nearest(place, edit, base, why);
-		*whole = edit->place[0] == '\0' && *base != NULL;
-	}
-	if (status != OK) {
-		json_decref(*base);
-		*base = NULL;
-	}
-	return status;
+	*whole = true;
+	if (edit->place[0] != '\0' && str_equal(edit->place, place->id))
+		status = named_base(place, edit->epoch, base, why);
+	if (status != NO_SUCH)
+		return status;
+	*whole = edit->place[0] == '\0';
+	return nearest(place, edit, base, why);
 }
 
 enum status

@@ -13,12 +13,13 @@
 #define TRACTATUS_HISTORY "instruction-history.json"
 #define TRACTATUS_STATE "session-state.json"
 #define TRACTATUS_CHECKPOINTS "token-checkpoints.json"
-#define TRACTATUS_BASES 8      /* kept of each place */
+#define TRACTATUS_BASES 8      /* kept of each place: so many that we wrote, and so many that were taken in */
 #define TRACTATUS_WAIT_MS 250  /* for another program that is writing a file */
 
 struct tractatus_base {
 	int64_t seq;
 	int64_t epoch;
+	bool ours; /* we wrote it */
 	const char *text;
 	size_t len;
 };
@@ -28,7 +29,7 @@ struct tractatus_place {
 	char root[PATH_SIZE];   /* that it stands in */
 	char id[ID_SIZE];       /* "" = the store doesn't know it yet */
 	bool continuous;
-	struct tractatus_base bases[TRACTATUS_BASES]; /* newest first */
+	struct tractatus_base bases[TRACTATUS_BASES * 2]; /* newest first */
 	size_t base_count;
 	struct db_rows rows;    /* that their texts belong to */
 	json_t *seen;           /* {"name":{"number","text"}}; NULL until it is loaded */
@@ -56,15 +57,18 @@ enum status tractatus_place_save(struct txn *txn, struct tractatus_place *place,
 int64_t tractatus_next_base(const struct tractatus_place *place);
 
 /* `text` is what file and store agree on from now on; the oldest that are too many are forgotten.  Queued. */
-void tractatus_base_add(struct txn *txn, const struct tractatus_place *place, int64_t epoch, const char *import,
+void tractatus_base_add(struct txn *txn, const struct tractatus_place *place, int64_t epoch, bool ours, const char *import,
                         const char *text);
 
 /* Whether these bytes are one of its bases. */
 bool tractatus_is_base(const struct tractatus_place *place, const struct buf *text);
 
 /*
- * The base that an edit began from: the one whose epoch it names, else the one nearest to it.  *base is NULL when there is none,
- * else the caller's.  *whole says whether what isn't in `edit` was taken out of it.
+ * The base that an edit began from: what we wrote at the epoch that it names, else the one nearest to it.  *base is NULL when
+ * there is none, else the caller's.  *whole says whether what isn't in `edit` was taken out of it.
+ *
+ * Without a name of ours nobody can tell an entry that was taken out from one that the writer never saw: what isn't in every base
+ * is then left out of *base.
  */
 enum status tractatus_base_of(const struct tractatus_place *place, const struct history *edit, json_t **base, bool *whole,
                               struct buf *why) MUST_CHECK;

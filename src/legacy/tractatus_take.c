@@ -256,7 +256,7 @@ carry_out(struct taking *taking, bool whole, struct buf *why)
 		if (status == OK)
 			status = verify(taking, why);
 	}
-	tractatus_base_add(taking->txn, take->place, take->theirs->epoch, take->import, take->text);
+	tractatus_base_add(taking->txn, take->place, take->theirs->epoch, false, take->import, take->text);
 	return status;
 }
 

@@ -127,7 +127,7 @@ find_folder(struct context *context, const char *folder, mirror_told *told, void
 	struct look look = {0};
 	struct buf bytes, why;
 	enum status status;
-	int state = 1;
+	bool well;
 
 	buf_init(&bytes, HISTORY_MAX);
 	buf_init(&why, WHY_MAX);
@@ -137,17 +137,16 @@ find_folder(struct context *context, const char *folder, mirror_told *told, void
 		status = engine_read(&context->engine, rule_look, &look, &why);
 	if (status == OK && (status = paths_join(path, sizeof path, look.place.folder, TRACTATUS_HISTORY)) == OK)
 		status = swap_read(path, 0, &bytes, NULL, &why);
+	well = status == OK && look.place.base_count > 0 && look.place.bases[0].epoch >= look.epoch &&
+	       look.place.bases[0].len == bytes.len && memcmp(look.place.bases[0].text, bytes.data, bytes.len) == 0;
 	if (status != OK)
 		snprintf(line, sizeof line, "%s: %.1000s", folder, why.data);
 	else if (!tractatus_is_base(&look.place, &bytes))
 		snprintf(line, sizeof line, "%s: was edited; `stile export tractatus %s` takes that in, and so does the next change", path,
 		         folder);
-	else if (look.place.bases[0].len != bytes.len || memcmp(look.place.bases[0].text, bytes.data, bytes.len) != 0 ||
-	         look.place.bases[0].epoch < look.epoch)
-		snprintf(line, sizeof line, "%s: is behind the store; `stile export tractatus %s` brings it up to date", path, folder);
-	else if ((state = 0) == 0)
-		snprintf(line, sizeof line, "%s: says what the store says", path);
-	told(arg, state, line);
+	else
+		snprintf(line, sizeof line, well ? "%s: says what the store says" : "%s: is behind the store; `stile export tractatus` brings it up to date", path);
+	told(arg, well ? 0 : 1, line);
 	tractatus_place_release(&look.place);
 	buf_release(&bytes);
 	buf_release(&why);

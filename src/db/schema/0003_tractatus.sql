@@ -7,12 +7,13 @@ CREATE TABLE tractatus_place (
 	PRIMARY KEY (project, folder)
 ) %CLUSTERED%;
 
--- What the history file there said when store and file last agreed, newest last: an outside edit began from one of these.
+-- What the history file there said when store and file agreed, newest last: an outside edit began from one of these.
 CREATE TABLE tractatus_base (
 	project TEXT NOT NULL,
 	place TEXT NOT NULL,
 	seq BIGINT NOT NULL,
 	epoch BIGINT NOT NULL,       -- that it names; 0 = none
+	ours BIGINT NOT NULL,        -- 1 = we wrote it; 0 = somebody did, and it was taken in
 	import TEXT NOT NULL,        -- that brought it; '' = none
 	text TEXT NOT NULL,
 	PRIMARY KEY (project, place, seq)
