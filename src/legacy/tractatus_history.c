@@ -71,7 +71,8 @@ split(json_t *document, struct history *out, struct buf *why)
 		return why_not(why, BAD_INPUT, "holds no list of instructions");
 	out->entries = json_incref(json_object_get(document, "instructions"));
 	out->top = json_incref(document);
-	json_object_del(out->top, "instructions");
+	/* its place among the members is kept */
+	json_object_set_new(out->top, "instructions", json_null());
 	read_label(out);
 	return OK;
 }
