@@ -1,7 +1,7 @@
 /*
  * Events that programs are fed with.  A folder of them holds, for each slot N, `payload.N` (given on stdin, through a pipe as
- * clients do it) and `transcript.N`, which grows by one `record` before each start; SERIAL in it becomes a number that no
- * other record has.
+ * clients do it) and `transcript.N`, which grows by one `record` before each start; SERIAL in either becomes a number that no
+ * other start has.
  */
 #ifndef BENCH_FEED_H
 #define BENCH_FEED_H
@@ -23,6 +23,7 @@ struct feed {
 	struct {
 		char *payload;
 		size_t len;
+		char *serial; /* where it stands in the payload; NULL = nowhere */
 		int transcript;
 	} slots[SLOTS_MAX];
 	char *record;
@@ -76,6 +77,7 @@ feed_open(struct feed *feed, const char *folder, int slots)
 	for (int i = 0; i < slots; i++) {
 		snprintf(name, sizeof name, "payload.%d", i);
 		feed->slots[i].payload = feed_read(folder, name, &feed->slots[i].len);
+		feed->slots[i].serial = strstr(feed->slots[i].payload, SERIAL);
 		snprintf(path, sizeof path, "%s/transcript.%d", folder, i);
 		feed->slots[i].transcript = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 		if (feed->slots[i].transcript < 0)
@@ -92,6 +94,8 @@ feed_next(struct feed *feed, int slot)
 
 	snprintf(serial, sizeof serial, "%016llx", (unsigned long long)now_ns());
 	memcpy(feed->serial, serial, sizeof serial - 1);
+	if (feed->slots[slot].serial != NULL)
+		memcpy(feed->slots[slot].serial, serial, sizeof serial - 1);
 	if (write(feed->slots[slot].transcript, feed->record, feed->record_len) < 0 || pipe2(ends, O_CLOEXEC) != 0)
 		die("feed");
 	if (write(ends[1], feed->slots[slot].payload, feed->slots[slot].len) < 0 || dup2(ends[0], STDIN_FILENO) < 0)

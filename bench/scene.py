@@ -116,6 +116,18 @@ class Scene:
             file.write(line(assistant(SERIAL, self.repo)))
         return folder
 
+    def feed(self, name, text):
+        """A folder of one text for each slot, in which SERIAL becomes another number at every start."""
+        folder = os.path.join(self.folder, name)
+        os.mkdir(folder)
+        for slot in range(self.slots):
+            open(os.path.join(folder, "transcript.%d" % slot), "w", encoding="utf-8").close()
+            with open(os.path.join(folder, "payload.%d" % slot), "w", encoding="utf-8") as file:
+                file.write(text)
+        with open(os.path.join(folder, "record"), "w", encoding="utf-8") as file:
+            file.write(SERIAL)
+        return folder
+
     def meet(self, folder, slots=None):
         """Each session starts, and reads what its transcript holds so far."""
         for slot in range(slots or self.slots):

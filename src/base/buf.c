@@ -96,6 +96,21 @@ buf_vprintf(struct buf *buf, const char *format, va_list args)
 }
 
 void
+buf_whole(struct buf *buf, int64_t value)
+{
+	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	char digits[21];
+	size_t at = sizeof digits;
+
+	do
+		digits[--at] = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (value < 0)
+		digits[--at] = '-';
+	buf_add(buf, digits + at, sizeof digits - at);
+}
+
+void
 buf_printf(struct buf *buf, const char *format, ...)
 {
 	va_list args;

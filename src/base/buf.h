@@ -12,6 +12,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
 	char *data;
@@ -31,6 +32,7 @@ enum status buf_status(const struct buf *buf) MUST_CHECK;
 
 void buf_add(struct buf *buf, const void *data, size_t len);
 void buf_text(struct buf *buf, const char *text);
+void buf_whole(struct buf *buf, int64_t value); /* in decimal */
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(2, 0);
 

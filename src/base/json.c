@@ -248,6 +248,35 @@ json_write(struct buf *out, const json_t *value)
 		out->failed = NO_MEMORY;
 }
 
+/* Not in need of an escape, and not the end. */
+static bool
+is_plain(char c)
+{
+	return (unsigned char)c >= ' ' && c != '"' && c != '\\';
+}
+
+void
+json_write_text(struct buf *out, const char *text)
+{
+	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	size_t plain;
+
+	buf_add(out, "\"", 1);
+	for (;; text++) {
+		for (plain = 0; is_plain(text[plain]); plain++)
+			;
+		buf_add(out, text, plain);
+		text += plain;
+		if (*text == '\0')
+			break;
+		if (strchr(from, *text) != NULL)
+			buf_add(out, (const char[]){'\\', to[strchr(from, *text) - from]}, 2);
+		else
+			buf_printf(out, "\\u%04X", (unsigned)(unsigned char)*text);
+	}
+	buf_add(out, "\"", 1);
+}
+
 json_t *
 json_lossy(const char *text, size_t len)
 {

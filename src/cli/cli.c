@@ -42,12 +42,18 @@ say(int fd, const struct buf *text)
 }
 
 static int
-answer(const struct verb *verb, enum status status, json_t *result, const struct buf *why, bool json)
+answer(const struct verb *verb, enum status status, json_t *result, const struct rows *rows, const struct buf *why, bool json)
 {
 	struct buf out;
 
 	buf_init(&out, OUTPUT_MAX);
-	if (json) {
+	if (status == OK && rows->noun != NULL) {
+		if (json)
+			rows_json(rows, &out);
+		else
+			cli_print_rows(verb, rows, &out);
+		buf_text(&out, json ? "\n" : "");
+	} else if (json) {
 		if (status != OK)
 			verb_refusal(result, status, why);
 		json_write(&out, result);
@@ -77,7 +83,8 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	bool json = false;
 	int exit_status;
 	enum status status;
-	struct call call = {.context = context, .args = args, .result = result, .why = &why};
+	struct rows rows = {0};
+	struct call call = {.context = context, .args = args, .result = result, .why = &why, .rows = &rows};
 
 	buf_init(&why, WHY_MAX);
 	status = cli_parse(verb, count, words, args, &json, &why);
@@ -91,7 +98,8 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	/* what installs and uninstalls looks to every worktree itself */
 	if (context->engine_open && (verb->does & DOES_INSTALL) == 0)
 		ride_along(context, false);
-	exit_status = answer(verb, status, result, &why, json);
+	exit_status = answer(verb, status, result, &rows, &why, json);
+	rows_release(&rows);
 	json_decref(args);
 	json_decref(result);
 	buf_release(&why);
@@ -104,6 +112,7 @@ no_verb(int count, char **words)
 	const struct verb nothing = {.name = "stile"};
 	bool two = count > 1 && words[1][0] != '-';
 	json_t *result = json_object();
+	const struct rows rows = {0};
 	struct buf why;
 	int exit_status;
 
@@ -111,7 +120,7 @@ no_verb(int count, char **words)
 	exit_status = answer(&nothing,
 	                     why_not(&why, USAGE, "no verb \"%.100s%s%.100s\"; `stile help` lists them", words[0], two ? " " : "",
 	                             two ? words[1] : ""),
-	                     result, &why, cli_wants_json(count, words));
+	                     result, &rows, &why, cli_wants_json(count, words));
 	json_decref(result);
 	buf_release(&why);
 	return exit_status;

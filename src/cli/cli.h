@@ -2,7 +2,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
-#include "verbs/verb.h"
+#include "verbs/rows.h"
 
 /* Runs `stile <words...>`; the exit status.  `context` has its opener and program set. */
 int cli_run(struct context *context, int count, char **words);
@@ -15,6 +15,9 @@ enum status cli_parse(const struct verb *verb, int count, char **words, json_t *
 
 /* The document as text for people. */
 void cli_print(const struct verb *verb, const json_t *result, struct buf *out);
+
+/* The same of a long list. */
+void cli_print_rows(const struct verb *verb, const struct rows *rows, struct buf *out);
 
 /* `stile help`, `stile help VERB`, `stile help --scdoc`, `stile help --states`; the exit status. */
 int cli_help(int count, char **words);

@@ -48,7 +48,7 @@ help_verb(const struct verb *verb)
 		printf("%s  %-26s %s%s\n", i == 0 ? "\n" : "", name, param->help, param->many ? " (may be given again)" : "");
 		if (param->type == PARAM_LONG)
 			printf("  --%s-file FILE%*s the same from a file; %s may also be `-`, for stdin\n", param->name,
-			       (int)(13 > strlen(param->name) ? 13 - strlen(param->name) : 1), "", param->placeholder);
+			       (int)(14 > strlen(param->name) ? 14 - strlen(param->name) : 1), "", param->placeholder);
 	}
 }
 
@@ -59,9 +59,9 @@ help_all(void)
 
 	printf("usage: stile VERB [--json] ...\n\n");
 	for (size_t i = 0; (verb = verb_nth(i)) != NULL; i++)
-		printf("  %-20s %s\n", verb->name, verb->help);
+		printf("  %-22s %s\n", verb->name, verb->help);
 	for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
-		printf("  %-20s %s\n", extras[i].usage, extras[i].help);
+		printf("  %-22s %s\n", extras[i].usage, extras[i].help);
 	printf("\n`stile help VERB` tells all about one.\n");
 }
 

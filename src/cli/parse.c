@@ -193,7 +193,8 @@ parse_words(const struct verb *verb, int count, char **words, json_t *args, bool
 			param = next_positional(verb, args);
 			if (param == NULL)
 				return why_not(why, USAGE, "%s: what is \"%.100s\"?  See `stile help %s`", verb->name, words[i], verb->name);
-			status = (options && param->type == PARAM_LONG && str_equal(words[i], "-") ? set_from : set)(param, words[i], args, why);
+			status = (options && param->type == PARAM_LONG && str_equal(words[i], "-") ? set_from : set)(param, words[i], args,
+			                                                                                             why);
 		}
 		if (status != OK)
 			return status;

@@ -9,6 +9,26 @@ is_instant(const char *key)
 	return str_ends(key, "_ms");
 }
 
+/* On one line, without what a terminal would obey. */
+static void
+text_cell(const char *text, char out[CELL_MAX])
+{
+	size_t at = 0;
+
+	for (; at + 1 < CELL_MAX && text[at] != '\0'; at++)
+		out[at] = (unsigned char)text[at] < ' ' || text[at] == 0x7f ? '?' : text[at];
+	out[at] = '\0';
+}
+
+static void
+whole_cell(const char *key, int64_t value, char out[CELL_MAX])
+{
+	if (is_instant(key))
+		str_instant(out, CELL_MAX, value);
+	else
+		snprintf(out, CELL_MAX, "%lld", (long long)value);
+}
+
 /* One value for people: instants as dates, shares as they are. */
 static void
 cell(const char *key, const json_t *value, char out[CELL_MAX])
@@ -19,11 +39,9 @@ cell(const char *key, const json_t *value, char out[CELL_MAX])
 	if (value == NULL || json_is_null(value))
 		return;
 	if (json_is_string(value))
-		snprintf(out, CELL_MAX, "%s", json_string_value(value));
-	else if (json_is_integer(value) && is_instant(key))
-		str_instant(out, CELL_MAX, json_integer_value(value));
+		text_cell(json_string_value(value), out);
 	else if (json_is_integer(value))
-		snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
+		whole_cell(key, json_integer_value(value), out);
 	else if (json_is_real(value))
 		snprintf(out, CELL_MAX, "%.4g", json_real_value(value));
 	else if (json_is_boolean(value))
@@ -31,12 +49,9 @@ cell(const char *key, const json_t *value, char out[CELL_MAX])
 	else {
 		buf_init(&text, (size_t)1 << 20);
 		json_write(&text, value);
-		snprintf(out, CELL_MAX, "%s", text.data);
+		text_cell(text.data, out);
 		buf_release(&text);
 	}
-	for (char *c = out; *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
 }
 
 /* Characters, not bytes: good enough for the letters of names and paths. */
@@ -89,22 +104,82 @@ choose_columns(struct table *table, const char *wanted, const json_t *rows)
 static void
 pad(struct buf *out, const char *text, size_t to, bool last)
 {
-	size_t have = width(text);
+	static const char blanks[] = "                                ";
 
 	buf_text(out, text);
-	if (!last)
-		buf_printf(out, "%*s", (int)(to > have ? to - have : 0) + 2, "");
+	if (last)
+		return;
+	for (size_t have = width(text), left = (to > have ? to - have : 0) + 2, step; left > 0; left -= step) {
+		step = left < sizeof blanks - 1 ? left : sizeof blanks - 1;
+		buf_add(out, blanks, step);
+	}
+}
+
+/* Where a table's cells come from. */
+struct source {
+	size_t count;
+	void (*cell)(const struct source *source, size_t row, const char *column, char out[CELL_MAX]);
+	const json_t *list;
+	const struct rows *rows;
+};
+
+static void
+cell_of_list(const struct source *source, size_t row, const char *column, char out[CELL_MAX])
+{
+	cell(column, json_object_get(json_array_get(source->list, row), column), out);
+}
+
+static void
+cell_of_rows(const struct source *source, size_t row, const char *name, char out[CELL_MAX])
+{
+	const struct rows_column *column = rows_column(source->rows, name);
+	const struct db_rows *rows = &source->rows->rows;
+
+	*out = '\0';
+	if (column == NULL)
+		return;
+	if (column->type == ROWS_TEXT || column->type == ROWS_JSON)
+		text_cell(db_text(rows, row, column->at), out);
+	else if (column->type == ROWS_FLAG)
+		snprintf(out, CELL_MAX, "%s", db_int(rows, row, column->at) != 0 ? "yes" : "no");
+	else
+		whole_cell(name, db_int(rows, row, column->at), out);
+}
+
+static void
+print_cells(struct table *table, const struct source *source, struct buf *out)
+{
+	char text[CELL_MAX];
+
+	/* the last column's width matters to nobody */
+	for (size_t i = 0; i < source->count; i++)
+		for (size_t c = 0; c + 1 < table->count; c++) {
+			source->cell(source, i, table->columns[c], text);
+			if (width(text) > table->widths[c])
+				table->widths[c] = width(text);
+		}
+	for (size_t c = 0; c < table->count; c++)
+		pad(out, table->columns[c], table->widths[c], c + 1 == table->count);
+	buf_text(out, "\n");
+	for (size_t i = 0; i < source->count; i++) {
+		for (size_t c = 0; c < table->count; c++) {
+			source->cell(source, i, table->columns[c], text);
+			pad(out, text, table->widths[c], c + 1 == table->count);
+		}
+		buf_text(out, "\n");
+	}
 }
 
 static void
 print_table(const char *wanted, const char *noun, const json_t *rows, struct buf *out)
 {
+	const struct source source = {.count = json_array_size(rows), .cell = cell_of_list, .list = rows};
 	struct table table;
 	char text[CELL_MAX];
 	size_t i;
 	json_t *row;
 
-	if (json_array_size(rows) == 0) {
+	if (source.count == 0) {
 		buf_printf(out, "no %s\n", noun);
 		return;
 	}
@@ -117,23 +192,21 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 		return;
 	}
 	choose_columns(&table, wanted, rows);
-	json_array_foreach(rows, i, row) for (size_t c = 0; c < table.count; c++)
-	{
-		cell(table.columns[c], json_object_get(row, table.columns[c]), text);
-		if (width(text) > table.widths[c])
-			table.widths[c] = width(text);
+	print_cells(&table, &source, out);
+}
+
+void
+cli_print_rows(const struct verb *verb, const struct rows *rows, struct buf *out)
+{
+	const struct source source = {.count = rows->rows.count, .cell = cell_of_rows, .rows = rows};
+	struct table table;
+
+	if (source.count == 0) {
+		buf_printf(out, "no %s\n", rows->noun);
+		return;
 	}
-	for (size_t c = 0; c < table.count; c++)
-		pad(out, table.columns[c], table.widths[c], c + 1 == table.count);
-	buf_text(out, "\n");
-	json_array_foreach(rows, i, row)
-	{
-		for (size_t c = 0; c < table.count; c++) {
-			cell(table.columns[c], json_object_get(row, table.columns[c]), text);
-			pad(out, text, table.widths[c], c + 1 == table.count);
-		}
-		buf_text(out, "\n");
-	}
+	choose_columns(&table, verb->columns, NULL);
+	print_cells(&table, &source, out);
 }
 
 /* A value beside its name is never cut, however long a text it is; its further lines stand under its first. */

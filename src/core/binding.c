@@ -183,14 +183,15 @@ ask_known(struct txn *txn, const struct session_start *start, bool roster, struc
 {
 	if (!roster)
 		return db_ask(txn->db, rows, why,
-		              "SELECT " SESSION_COLUMNS ", 1, reaped_ms, epoch FROM (SELECT 1 AS one) AS one"
-		              " LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
+		              "SELECT " SESSION_COLUMNS ", 1, reaped_ms, epoch, instructions, instruction_conflicts"
+		              " FROM (SELECT 1 AS one) AS one LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
 		              " AND s.session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
 		              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3)",
 		              DB_TEXT(txn->project), DB_TEXT(start->client), DB_TEXT(start->client_session));
 	return db_ask(txn->db, rows, why,
 	              "SELECT " SESSION_COLUMNS ", CASE WHEN session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
-	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known, reaped_ms, epoch"
+	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known, reaped_ms, epoch,"
+	              " instructions, instruction_conflicts"
 	              " FROM (SELECT 1 AS one) AS one LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
 	              " AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= $4)"
 	              " OR session = (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation'"
@@ -264,7 +265,8 @@ sort_out(const struct db_rows *rows, struct arrived *out, bool *known, struct bu
 		return why_not(why, NO_MEMORY, "out of memory");
 	for (size_t i = 0; i < rows->count; i++) {
 		out->reaped_ms = db_int(rows, i, SESSION_COLUMN_COUNT + 1);
-		out->epoch = db_int(rows, i, SESSION_COLUMN_COUNT + 2);
+		out->rulebook = (struct rulebook){db_int(rows, i, SESSION_COLUMN_COUNT + 2), db_int(rows, i, SESSION_COLUMN_COUNT + 3),
+		                                  db_int(rows, i, SESSION_COLUMN_COUNT + 4)};
 		if (db_is_null(rows, i, 0))
 			continue;
 		if (db_int(rows, i, SESSION_COLUMN_COUNT) == 1) {

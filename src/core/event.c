@@ -216,7 +216,7 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 	count(txn, event, answer);
 	note_reaping(txn, answer);
 	if (event->can_speak)
-		status = instruction_tell(txn, session, answer->arrived.epoch, event->kind == EVENT_START, &answer->news, why);
+		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
 	if (status == OK && (event->look_count > 0 || event->context >= 0 || event->can_speak))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);

@@ -55,7 +55,7 @@ instruction_list(struct txn *txn, bool all, struct instruction_list *out, struct
 {
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT " INSTRUCTION_COLUMNS " FROM instruction i WHERE project = $1"
+	                            "SELECT " INSTRUCTION_COLUMNS " FROM instruction i WHERE project = $1 AND current = 1"
 	                            " AND ($2 = 1 OR active = 1) ORDER BY made_epoch",
 	                            DB_TEXT(txn->project), DB_INT(all));
 
@@ -79,7 +79,8 @@ instruction_load(struct txn *txn, const char *id, struct instruction_list *out, 
 {
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT " INSTRUCTION_COLUMNS " FROM instruction i WHERE project = $1 AND instruction = $2",
+	                            "SELECT " INSTRUCTION_COLUMNS " FROM instruction i WHERE project = $1 AND instruction = $2"
+	                            " AND current = 1",
 	                            DB_TEXT(txn->project), DB_TEXT(id));
 
 	return status == OK ? one_of(&rows, id, out, why) : status;
@@ -90,10 +91,8 @@ instruction_at(struct txn *txn, const char *id, int64_t version, struct instruct
 {
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT instruction, version, active, text, persistence, priority, parameters, fields, session,"
-	                            " actor, at_ms, epoch, (SELECT v.epoch FROM instruction_version v WHERE v.project = $1"
-	                            " AND v.instruction = $2 AND v.version = 1) FROM instruction_version"
-	                            " WHERE project = $1 AND instruction = $2 AND version = $3",
+	                            "SELECT " INSTRUCTION_COLUMNS " FROM instruction i WHERE project = $1 AND instruction = $2"
+	                            " AND version = $3",
 	                            DB_TEXT(txn->project), DB_TEXT(id), DB_INT(version));
 
 	if (status == OK)
@@ -101,7 +100,7 @@ instruction_at(struct txn *txn, const char *id, int64_t version, struct instruct
 	return status == NO_SUCH ? why_not(why, NO_SUCH, "no version %lld of an instruction %s here", (long long)version, id) : status;
 }
 
-/* Epoch and number come first in every row; there is one also when no instruction is. */
+/* What the project says comes first in every row; there is one also when no instruction is. */
 enum status
 instruction_begin(struct instruction_book *book, struct txn *txn, const char *session, struct db_rows *rows, struct buf *why)
 {
@@ -110,7 +109,8 @@ instruction_begin(struct instruction_book *book, struct txn *txn, const char *se
 
 	made.epoch = db_int(rows, 0, 0);
 	made.number = db_int(rows, 0, 1);
-	status = instruction_list_from(rows, 2, &made.read, why);
+	made.active = db_int(rows, 0, 2);
+	status = instruction_list_from(rows, 3, &made.read, why);
 	if (status == OK)
 		*book = made;
 	return status;
@@ -124,13 +124,15 @@ instruction_open(struct instruction_book *book, struct txn *txn, const char *ses
 
 	if (id == NULL)
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT p.epoch, p.instruction_number, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
-		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 ORDER BY made_epoch",
+		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.current = 1"
+		                " ORDER BY made_epoch",
 		                DB_TEXT(txn->project));
 	else
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT p.epoch, p.instruction_number, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
-		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.instruction = $2",
+		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.instruction = $2"
+		                " AND i.current = 1",
 		                DB_TEXT(txn->project), DB_TEXT(id));
 	if (status == OK)
 		status = instruction_begin(book, txn, session, &rows, why);
@@ -155,37 +157,30 @@ write_version(const struct instruction_book *book, const char *action, const str
 {
 	const struct txn *txn = book->txn;
 
+	if (now->version > 1)
+		db_run(txn->db, "UPDATE instruction SET current = 0 WHERE project = $1 AND instruction = $2 AND version = $3",
+		       DB_TEXT(txn->project), DB_TEXT(now->id), DB_INT(now->version - 1));
 	db_run(txn->db,
-	       "INSERT INTO instruction_version (project, instruction, version, epoch, at_ms, session, actor, action, active, text,"
-	       " persistence, priority, parameters, fields) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-	       DB_TEXT(txn->project), DB_TEXT(now->id), DB_INT(now->version), DB_INT(now->epoch), DB_INT(now->at_ms),
-	       DB_TEXT(now->session), DB_TEXT(now->actor), DB_TEXT(action), DB_INT(now->active), DB_TEXT(now->text),
-	       DB_TEXT(now->persistence), DB_INT(now->priority), DB_TEXT(now->parameters), DB_TEXT(now->fields));
+	       "INSERT INTO instruction (project, instruction, version, current, active, action, text, digest, persistence, standing,"
+	       " priority, parameters, fields, session, actor, at_ms, epoch, made_epoch) VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8,"
+	       " $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+	       DB_TEXT(txn->project), DB_TEXT(now->id), DB_INT(now->version), DB_INT(now->active), DB_TEXT(action),
+	       DB_TEXT(now->text), DB_INT(instruction_digest(now->text)), DB_TEXT(now->persistence),
+	       DB_INT(instruction_standing(now->persistence)), DB_INT(now->priority), DB_TEXT(now->parameters),
+	       DB_TEXT(now->fields), DB_TEXT(now->session), DB_TEXT(now->actor), DB_INT(now->at_ms), DB_INT(now->epoch),
+	       DB_INT(now->made_epoch));
 }
 
 static void
-write_head(const struct instruction_book *book, const struct instruction *now)
+write_project(const struct instruction_book *book)
 {
 	const struct txn *txn = book->txn;
 
-	if (now->version == 1)
-		db_run(txn->db,
-		       "INSERT INTO instruction (project, instruction, version, active, text, digest, persistence, standing, priority,"
-		       " parameters, fields, session, actor, at_ms, epoch, made_epoch) VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9,"
-		       " $10, $11, $12, $13, $14, $14)",
-		       DB_TEXT(txn->project), DB_TEXT(now->id), DB_INT(now->active), DB_TEXT(now->text),
-		       DB_INT(instruction_digest(now->text)), DB_TEXT(now->persistence), DB_INT(instruction_standing(now->persistence)),
-		       DB_INT(now->priority), DB_TEXT(now->parameters), DB_TEXT(now->fields), DB_TEXT(now->session),
-		       DB_TEXT(now->actor), DB_INT(now->at_ms), DB_INT(now->epoch));
-	else
-		db_run(txn->db,
-		       "UPDATE instruction SET version = $1, active = $2, text = $3, digest = $4, persistence = $5, standing = $6,"
-		       " priority = $7, parameters = $8, fields = $9, session = $10, actor = $11, at_ms = $12, epoch = $13"
-		       " WHERE project = $14 AND instruction = $15",
-		       DB_INT(now->version), DB_INT(now->active), DB_TEXT(now->text), DB_INT(instruction_digest(now->text)),
-		       DB_TEXT(now->persistence), DB_INT(instruction_standing(now->persistence)), DB_INT(now->priority),
-		       DB_TEXT(now->parameters), DB_TEXT(now->fields), DB_TEXT(now->session), DB_TEXT(now->actor), DB_INT(now->at_ms),
-		       DB_INT(now->epoch), DB_TEXT(txn->project), DB_TEXT(now->id));
+	db_run(txn->db,
+	       "INSERT INTO project (project, created_ms, reaped_ms, epoch, instruction_number, instructions)"
+	       " VALUES ($1, $2, 0, $3, $4, $5) ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch,"
+	       " instruction_number = excluded.instruction_number, instructions = excluded.instructions",
+	       DB_TEXT(txn->project), DB_INT(txn->now_ms), DB_INT(book->epoch), DB_INT(book->number), DB_INT(book->active));
 }
 
 /* What the next version is: what the draft doesn't say stays. */
@@ -248,13 +243,10 @@ instruction_put(struct instruction_book *book, const struct instruction *before,
 	if (status != OK)
 		return status;
 	write_version(book, action, &now);
-	write_head(book, &now);
 	book->epoch++;
 	book->puts++;
-	db_run(book->txn->db,
-	       "INSERT INTO project (project, created_ms, reaped_ms, epoch, instruction_number) VALUES ($1, $2, 0, $3, $4)"
-	       " ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch, instruction_number = excluded.instruction_number",
-	       DB_TEXT(book->txn->project), DB_INT(book->txn->now_ms), DB_INT(book->epoch), DB_INT(book->number));
+	book->active += (int64_t)now.active - (before != NULL && before->active);
+	write_project(book);
 	snprintf(kind, sizeof kind, "instruction.%.20s", action);
 	snprintf(was, sizeof was, before == NULL ? "" : "version %lld", before == NULL ? 0LL : (long long)before->version);
 	snprintf(is, sizeof is, "version %lld", (long long)now.version);

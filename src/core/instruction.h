@@ -77,6 +77,7 @@ struct instruction_book {
 	const char *session;          /* the author's; "" = a person */
 	int64_t epoch;                /* of the last put */
 	int64_t number;               /* the highest N of any inst_N */
+	int64_t active;               /* how many are */
 	size_t puts;
 	bool whole;                   /* it read all of them: contradictions are looked for once, at the close */
 	struct instruction_list read; /* what was asked for, as it stood */

@@ -67,10 +67,10 @@ open_by_text(struct instruction_book *book, struct txn *txn, const char *session
 	struct db_rows rows;
 	enum status status =
 	    db_ask(txn->db, &rows, why,
-	           "SELECT p.epoch, p.instruction_number, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+	           "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
 	           " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1"
-	           " AND i.instruction IN (SELECT t.instruction FROM instruction t WHERE t.project = $1 AND t.digest = $2"
-	           " AND t.active = 1 AND t.text = $3 UNION ALL SELECT $4) ORDER BY made_epoch",
+	           " AND i.current = 1 AND i.instruction IN (SELECT t.instruction FROM instruction t WHERE t.project = $1"
+	           " AND t.digest = $2 AND t.current = 1 AND t.active = 1 AND t.text = $3 UNION ALL SELECT $4) ORDER BY made_epoch",
 	           DB_TEXT(txn->project), DB_INT(instruction_digest(text)), DB_TEXT(text), DB_TEXT(id));
 
 	return status == OK ? instruction_begin(book, txn, session, &rows, why) : status;
@@ -110,8 +110,9 @@ say_again(struct txn *txn, const char *session, const struct instruction *stands
 	if (str_equal(stands->actor, txn->actor))
 		return OK;
 	status = db_ask(txn->db, &rows, why,
-	                "INSERT INTO instruction_author (project, instruction, version, actor, session, at_ms)"
-	                " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (project, instruction, version, actor) DO NOTHING RETURNING actor",
+	                "INSERT INTO instruction_mark (project, instruction, version, kind, actor, session, at_ms, count)"
+	                " VALUES ($1, $2, $3, 'author', $4, $5, $6, 1) ON CONFLICT (project, instruction, version, kind, actor)"
+	                " DO NOTHING RETURNING actor",
 	                DB_TEXT(txn->project), DB_TEXT(stands->id), DB_INT(stands->version), DB_TEXT(txn->actor), DB_TEXT(session),
 	                DB_INT(txn->now_ms));
 	if (status != OK)
@@ -213,7 +214,8 @@ instruction_edit(struct txn *txn, const char *session, const char *id, int64_t v
 	enum status status;
 
 	*out = (struct instruction_outcome){0};
-	status = open_by_text(&book, txn, session, id, draft->text, why);
+	status = draft->text == NULL ? instruction_open(&book, txn, session, id, why)
+	                             : open_by_text(&book, txn, session, id, draft->text, why);
 	if (status != OK)
 		return status;
 	give_back(&book, id, 0, out);

@@ -104,15 +104,15 @@ remember(struct txn *txn, const struct instruction *now, const json_t *parameter
 	" AND instruction_conflict.decided_by = CASE WHEN w.priority > s.priority THEN 'priority' ELSE 'age' END)"
 #define RESOLVE \
 	"UPDATE instruction_conflict SET resolved_epoch = $1, resolved_ms = $2, resolved_by = $3 WHERE project = $4" \
-	" AND resolved_epoch IS NULL AND NOT " STANDS
+	" AND resolved_epoch = 0 AND NOT " STANDS
 #define FIND \
-	"INSERT INTO instruction_conflict (project, parameter, chosen, other, chosen_value, other_value, decided_by, found_epoch," \
-	" found_ms, found_by) SELECT w.project, w.parameter, w.instruction, s.instruction, w.value, s.value," \
+	"INSERT INTO instruction_conflict (project, resolved_epoch, parameter, chosen, other, chosen_value, other_value," \
+	" decided_by, found_epoch, found_ms, found_by) SELECT w.project, 0, w.parameter, w.instruction, s.instruction, w.value, s.value," \
 	" CASE WHEN w.priority > s.priority THEN 'priority' ELSE 'age' END, $1, $2, $3 FROM instruction_setting w" \
 	" JOIN instruction_setting s ON s.project = w.project AND s.parameter = w.parameter AND s.value <> w.value" \
 	" WHERE w.project = $4 AND w.instruction = " HOLDS \
 	" AND NOT EXISTS (SELECT 1 FROM instruction_conflict c WHERE c.project = w.project AND c.parameter = w.parameter" \
-	" AND c.chosen = w.instruction AND c.other = s.instruction AND c.resolved_epoch IS NULL)"
+	" AND c.chosen = w.instruction AND c.other = s.instruction AND c.resolved_epoch = 0)"
 
 static void
 settle_one(struct txn *txn, int64_t epoch, const char *parameter)
@@ -174,7 +174,7 @@ conflict_json(const struct db_rows *rows, size_t row)
 	                           (json_int_t)db_int(rows, row, 6), "found_ms", (json_int_t)db_int(rows, row, 7), "found_by",
 	                           db_text(rows, row, 8));
 
-	if (object != NULL && !db_is_null(rows, row, 9)) {
+	if (object != NULL && db_int(rows, row, 9) != 0) {
 		json_object_set_new(object, "resolved_epoch", json_integer(db_int(rows, row, 9)));
 		json_object_set_new(object, "resolved_ms", json_integer(db_int(rows, row, 10)));
 		json_object_set_new(object, "resolved_by", json_string(db_text(rows, row, 11)));
@@ -185,7 +185,7 @@ conflict_json(const struct db_rows *rows, size_t row)
 static void
 audit_conflict(struct txn *txn, const char *session, const struct db_rows *rows, size_t row)
 {
-	bool resolved = !db_is_null(rows, row, 9);
+	bool resolved = db_int(rows, row, 9) != 0;
 	char pair[ID_MAX * 2 + 10];
 
 	snprintf(pair, sizeof pair, "%s over %s", db_text(rows, row, 1), db_text(rows, row, 3));
@@ -205,7 +205,7 @@ instruction_close(struct instruction_book *book, json_t *conflicts, struct buf *
 	if (book->whole)
 		settle_all(txn, book->epoch);
 	status = db_ask(txn->db, &rows, why,
-	                "SELECT " CONFLICT_COLUMNS " FROM instruction_conflict WHERE project = $1 AND resolved_epoch IS NULL"
+	                "SELECT " CONFLICT_COLUMNS " FROM instruction_conflict WHERE project = $1 AND resolved_epoch = 0"
 	                " AND found_epoch = $2 UNION ALL SELECT " CONFLICT_COLUMNS " FROM instruction_conflict"
 	                " WHERE project = $1 AND resolved_epoch = $2",
 	                DB_TEXT(txn->project), DB_INT(book->epoch));
@@ -216,6 +216,11 @@ instruction_close(struct instruction_book *book, json_t *conflicts, struct buf *
 		if (conflicts != NULL)
 			json_array_append_new(conflicts, conflict_json(&rows, i));
 	}
+	if (rows.count > 0)
+		db_run(txn->db,
+		       "UPDATE project SET instruction_conflicts = (SELECT count(*) FROM instruction_conflict c WHERE c.project = $1"
+		       " AND c.resolved_epoch = 0) WHERE project = $1",
+		       DB_TEXT(txn->project));
 	db_rows_release(&rows);
 	return OK;
 }
@@ -233,7 +238,7 @@ instruction_conflicts(struct txn *txn, bool all, int64_t limit, json_t *out, str
 		                DB_TEXT(txn->project), DB_INT(limit));
 	else
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT " CONFLICT_COLUMNS " FROM instruction_conflict WHERE project = $1 AND resolved_epoch IS NULL"
+		                "SELECT " CONFLICT_COLUMNS " FROM instruction_conflict WHERE project = $1 AND resolved_epoch = 0"
 		                " ORDER BY found_epoch DESC, parameter, chosen, other LIMIT $2",
 		                DB_TEXT(txn->project), DB_INT(limit));
 	for (size_t i = 0; status == OK && i < rows.count; i++)

@@ -12,7 +12,7 @@
 /* Takes the rows over, whatever the status; those whose id (at `column`) is NULL are none.  NO_MEMORY. */
 enum status instruction_list_from(struct db_rows *rows, size_t column, struct instruction_list *out, struct buf *why) MUST_CHECK;
 
-/* A book from rows of epoch, number, INSTRUCTION_COLUMNS, of which there is at least one.  Takes them over. */
+/* A book from rows of epoch, number, how many are active, INSTRUCTION_COLUMNS, of which there is at least one.  Takes them over. */
 enum status instruction_begin(struct instruction_book *book, struct txn *txn, const char *session, struct db_rows *rows,
                               struct buf *why) MUST_CHECK;
 

@@ -79,12 +79,13 @@ instruction_history(struct txn *txn, const struct instruction_query *query, json
 	enum status status = db_ask(
 	    txn->db, &rows, why,
 	    "SELECT instruction, version, at_ms, session, actor, action, epoch, active, persistence, priority, parameters, text"
-	    " FROM instruction_version WHERE project = $1 AND ($2 = '' OR instruction = $2) AND ($3 = '' OR session = $3)"
+	    " FROM instruction WHERE project = $1 AND ($2 = '' OR instruction = $2) AND ($3 = '' OR session = $3)"
 	    " AND ($4 = '' OR actor = $4) AND at_ms >= $5 UNION ALL"
-	    " SELECT a.instruction, a.version, a.at_ms, a.session, a.actor, 'author', v.epoch, NULL, NULL, NULL, NULL, NULL"
-	    " FROM instruction_author a JOIN instruction_version v ON v.project = a.project AND v.instruction = a.instruction"
-	    " AND v.version = a.version WHERE a.project = $1 AND ($2 = '' OR a.instruction = $2) AND ($3 = '' OR a.session = $3)"
-	    " AND ($4 = '' OR a.actor = $4) AND a.at_ms >= $5 ORDER BY at_ms DESC, epoch DESC, actor DESC LIMIT $6",
+	    " SELECT m.instruction, m.version, m.at_ms, m.session, m.actor, m.kind, i.epoch, NULL, NULL, NULL, NULL, NULL"
+	    " FROM instruction_mark m JOIN instruction i ON i.project = m.project AND i.instruction = m.instruction"
+	    " AND i.version = m.version WHERE m.project = $1 AND m.kind = 'author' AND ($2 = '' OR m.instruction = $2)"
+	    " AND ($3 = '' OR m.session = $3) AND ($4 = '' OR m.actor = $4) AND m.at_ms >= $5"
+	    " ORDER BY at_ms DESC, epoch DESC, actor DESC LIMIT $6",
 	    DB_TEXT(txn->project), DB_TEXT(query->id == NULL ? "" : query->id), DB_TEXT(query->session == NULL ? "" : query->session),
 	    DB_TEXT(query->actor == NULL ? "" : query->actor), DB_INT(query->since_ms), DB_INT(query->limit));
 
@@ -102,26 +103,30 @@ checks_json(int64_t checked, int64_t violated)
 	return json_pack("{ss sI sI}", "aggregate", "sum", "checked", (json_int_t)checked, "violated", (json_int_t)violated);
 }
 
-/* Row 0 is of the instruction itself: how it fares; then one for each who said its text too. */
+/* Who else said its text; and how it fares, over all of its versions. */
 static enum status
-add_authors(struct txn *txn, const struct instruction *one, json_t *out, struct buf *why)
+add_marks(struct txn *txn, const struct instruction *one, json_t *out, struct buf *why)
 {
+	int64_t checked = 0, violated = 0;
 	json_t *also = json_array();
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT a.actor, c.checked, c.violated FROM (SELECT 1 AS one) AS one"
-	                            " LEFT JOIN instruction_check c ON c.project = $1 AND c.instruction = $2"
-	                            " LEFT JOIN instruction_author a ON a.project = $1 AND a.instruction = $2 AND a.version = $3"
-	                            " ORDER BY a.at_ms, a.actor",
-	                            DB_TEXT(txn->project), DB_TEXT(one->id), DB_INT(one->version));
+	                            "SELECT kind, actor, count, version FROM instruction_mark WHERE project = $1 AND instruction = $2"
+	                            " ORDER BY at_ms, actor",
+	                            DB_TEXT(txn->project), DB_TEXT(one->id));
 
 	json_object_set_new(out, "also_by", also);
 	if (status != OK)
 		return status;
-	for (size_t i = 0; i < rows.count; i++)
-		if (!db_is_null(&rows, i, 0))
-			json_array_append_new(also, json_string(db_text(&rows, i, 0)));
-	json_object_set_new(out, "effectiveness", checks_json(db_int(&rows, 0, 1), db_int(&rows, 0, 2)));
+	for (size_t i = 0; i < rows.count; i++) {
+		const char *kind = db_text(&rows, i, 0);
+
+		if (str_equal(kind, "author") && db_int(&rows, i, 3) == one->version)
+			json_array_append_new(also, json_string(db_text(&rows, i, 1)));
+		checked += str_equal(kind, "checked") || str_equal(kind, "violated") ? db_int(&rows, i, 2) : 0;
+		violated += str_equal(kind, "violated") ? db_int(&rows, i, 2) : 0;
+	}
+	json_object_set_new(out, "effectiveness", checks_json(checked, violated));
 	db_rows_release(&rows);
 	return OK;
 }
@@ -135,7 +140,7 @@ instruction_show(struct txn *txn, const char *id, json_t *out, struct buf *why)
 	if (status != OK)
 		return status;
 	json_object_update_new(out, instruction_json(&list.items[0], true));
-	status = add_authors(txn, &list.items[0], out, why);
+	status = add_marks(txn, &list.items[0], out, why);
 	instruction_list_release(&list);
 	return status;
 }
@@ -143,18 +148,23 @@ instruction_show(struct txn *txn, const char *id, json_t *out, struct buf *why)
 enum status
 instruction_checked(struct txn *txn, const char *session, const char *id, bool violated, json_t *out, struct buf *why)
 {
+	const char *kind = violated ? "violated" : "checked";
 	struct db_rows rows;
-	enum status status =
-	    db_ask(txn->db, &rows, why,
-	           "INSERT INTO instruction_check (project, instruction, checked, violated) SELECT i.project, i.instruction, 1, $1"
-	           " FROM instruction i WHERE i.project = $2 AND i.instruction = $3 ON CONFLICT (project, instruction) DO UPDATE"
-	           " SET checked = instruction_check.checked + 1, violated = instruction_check.violated + excluded.violated"
-	           " RETURNING checked, violated",
-	           DB_INT(violated), DB_TEXT(txn->project), DB_TEXT(id));
+	enum status status;
 
+	db_run(txn->db,
+	       "INSERT INTO instruction_mark (project, instruction, version, kind, actor, session, at_ms, count)"
+	       " SELECT i.project, i.instruction, i.version, $1, $2, $3, $4, 1 FROM instruction i WHERE i.project = $5"
+	       " AND i.instruction = $6 AND i.current = 1 ON CONFLICT (project, instruction, version, kind, actor)"
+	       " DO UPDATE SET count = instruction_mark.count + 1",
+	       DB_TEXT(kind), DB_TEXT(txn->actor), DB_TEXT(session), DB_INT(txn->now_ms), DB_TEXT(txn->project), DB_TEXT(id));
+	status = db_ask(txn->db, &rows, why,
+	                "SELECT sum(count), sum(CASE WHEN kind = 'violated' THEN count ELSE 0 END) FROM instruction_mark"
+	                " WHERE project = $1 AND instruction = $2 AND kind IN ('checked', 'violated')",
+	                DB_TEXT(txn->project), DB_TEXT(id));
 	if (status != OK)
 		return status;
-	if (rows.count == 0) {
+	if (rows.count == 0 || db_is_null(&rows, 0, 0)) {
 		status = why_not(why, NO_SUCH, "no instruction %s here; `stile instruction list --all` shows those there are", id);
 	} else {
 		json_object_set_new(out, "id", json_string(id));

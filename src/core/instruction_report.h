@@ -53,10 +53,10 @@ void instruction_news_release(struct instruction_news *news);
 enum status instruction_config(const struct config *config, int64_t *count, int64_t *bytes, struct buf *why) MUST_CHECK;
 
 /*
- * Fills *out with what the session is to be told at `epoch`, and sets its told_epoch, which the caller saves.  `anew`: all that
- * stand, whatever it was told.  One round trip, none if it was told all.  BAD_CONFIG.
+ * Fills *out with what the session is to be told as things stand, and sets its told_epoch, which the caller saves.  `anew`: all
+ * that stand, whatever it was told.  One round trip, none if it was told all.  BAD_CONFIG.
  */
-enum status instruction_tell(struct txn *txn, struct session *session, int64_t epoch, bool anew, struct instruction_news *out,
+enum status instruction_tell(struct txn *txn, struct session *session, const struct rulebook *rulebook, bool anew, struct instruction_news *out,
                              struct buf *why) MUST_CHECK;
 
 #endif

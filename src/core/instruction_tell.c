@@ -37,16 +37,22 @@ instruction_config(const struct config *config, int64_t *count, int64_t *bytes, 
 	"), 0, 0, 0 FROM (SELECT 1 AS one) AS one LEFT JOIN (SELECT * FROM instruction_conflict c WHERE " conflicts \
 	" ORDER BY c.found_epoch DESC, c.parameter, c.other LIMIT 1) AS b ON 1 = 1"
 
-#define STANDING "i.project = $1 AND i.active = 1"
-#define CHANGED "i.project = $1 AND i.epoch > $2 AND i.session <> $3"
-#define OPEN "c.project = $1 AND c.resolved_epoch IS NULL"
+#define STANDING "i.project = $1 AND i.current = 1 AND i.active = 1"
+#define CHANGED "i.project = $1 AND i.epoch > $2 AND i.current = 1 AND i.session <> $3"
+#define OPEN "c.project = $1 AND c.resolved_epoch = 0"
 #define FOUND \
-	OPEN " AND c.found_epoch > $2 AND NOT EXISTS (SELECT 1 FROM instruction_version v WHERE v.project = $1" \
+	OPEN " AND c.found_epoch > $2 AND NOT EXISTS (SELECT 1 FROM instruction v WHERE v.project = $1" \
 	" AND v.epoch = c.found_epoch AND v.session = $3)"
 
+/* The usual case, that nothing contradicts, has a statement of its own: every start of a session pays for it. */
 static enum status
-ask_standing(struct txn *txn, int64_t count, struct db_rows *rows, struct buf *why)
+ask_standing(struct txn *txn, const struct rulebook *rulebook, int64_t count, struct db_rows *rows, struct buf *why)
 {
+	if (rulebook->conflicts == 0)
+		return db_ask(txn->db, rows, why,
+		              "SELECT " TOLD " FROM instruction i WHERE " STANDING
+		              " ORDER BY i.priority DESC, i.standing, i.made_epoch LIMIT $2",
+		              DB_TEXT(txn->project), DB_INT(count));
 	return db_ask(txn->db, rows, why,
 	              "SELECT * FROM (SELECT " TOLD " FROM instruction i WHERE " STANDING
 	              " ORDER BY i.priority DESC, i.standing, i.made_epoch LIMIT $2) AS a" SUMMARY(STANDING, OPEN)
@@ -80,27 +86,37 @@ take_summary(const struct db_rows *rows, struct instruction_news *out)
 	}
 }
 
+static enum status
+read_news(struct txn *txn, const struct session *session, const struct rulebook *rulebook, int64_t count,
+          struct instruction_news *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = out->changes ? ask_changed(txn, session, count, &rows, why)
+	                                  : ask_standing(txn, rulebook, count, &rows, why);
+
+	if (status == OK)
+		status = instruction_list_from(&rows, 0, &out->list, why);
+	if (status != OK)
+		return status;
+	out->more = out->changes ? 0 : rulebook->active - (int64_t)out->list.count;
+	take_summary(&out->list.rows, out);
+	return OK;
+}
+
 enum status
-instruction_tell(struct txn *txn, struct session *session, int64_t epoch, bool anew, struct instruction_news *out,
-                 struct buf *why)
+instruction_tell(struct txn *txn, struct session *session, const struct rulebook *rulebook, bool anew,
+                 struct instruction_news *out, struct buf *why)
 {
 	struct instruction_news news = {.changes = !anew && session->told_epoch >= 0};
 	int64_t count, bytes;
-	struct db_rows rows;
 	enum status status = instruction_config(txn->config, &count, &bytes, why);
 
 	*out = (struct instruction_news){0};
+	if (status == OK && (news.changes ? session->told_epoch != rulebook->epoch : rulebook->active > 0))
+		status = read_news(txn, session, rulebook, count, &news, why);
 	if (status != OK)
 		return status;
-	if (epoch > 0 && (!news.changes || session->told_epoch != epoch)) {
-		status = news.changes ? ask_changed(txn, session, count, &rows, why) : ask_standing(txn, count, &rows, why);
-		if (status == OK)
-			status = instruction_list_from(&rows, 0, &news.list, why);
-		if (status != OK)
-			return status;
-		take_summary(&news.list.rows, &news);
-	}
-	session->told_epoch = epoch;
+	session->told_epoch = rulebook->epoch;
 	*out = news;
 	return OK;
 }

@@ -67,6 +67,13 @@ const struct session_move_row *session_move_nth(size_t n);
 /* Whether it counts as here: opening, active, idle or waiting. */
 bool session_is_live(enum session_state state);
 
+/* What holds for all of a project's sessions: how its instructions stand. */
+struct rulebook {
+	int64_t epoch;
+	int64_t active;    /* instructions */
+	int64_t conflicts; /* that stand */
+};
+
 /* What is known of a session when it starts.  Texts may be empty, numbers 0. */
 struct session_start {
 	const char *client;

@@ -11,6 +11,7 @@ static const struct target *const targets[] = {
     &target_checkpoints,
     &target_session_id,
     &target_lightrag_health,
+    &target_instruction_history,
 };
 
 const struct target *

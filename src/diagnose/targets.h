@@ -8,5 +8,6 @@ extern const struct target target_session_state;
 extern const struct target target_checkpoints;
 extern const struct target target_session_id;
 extern const struct target target_lightrag_health;
+extern const struct target target_instruction_history;
 
 #endif

@@ -47,9 +47,10 @@ add_instruction(const struct instruction *one, bool changes, const char *self, s
 	char *line = malloc(INSTRUCTION_TEXT_MAX + 1);
 	size_t len = strlen(one->text);
 
-	buf_printf(out, "\n- %s (%s%spriority %lld, %sby %s)", one->id, one->persistence, *one->persistence == '\0' ? "" : ", ",
-	           (long long)one->priority, !changes ? "" : !one->active ? "retired " : one->version == 1 ? "new, " : "changed ",
-	           str_equal(one->session, self) ? "you" : one->actor);
+	/* the author stands before every word that an author chose */
+	buf_printf(out, "\n- %s by %s (%s%spriority %lld%s)", one->id, str_equal(one->session, self) ? "you" : one->actor,
+	           one->persistence, *one->persistence == '\0' ? "" : ", ", (long long)one->priority,
+	           !changes ? "" : !one->active ? ", retired" : one->version == 1 ? ", new" : ", changed");
 	if (!one->active) {
 		buf_text(out, ": it holds no longer");
 	} else if (line == NULL || len > room) {

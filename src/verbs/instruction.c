@@ -1,5 +1,6 @@
 #include "core/instruction_report.h"
 #include "verbs/caller.h"
+#include "verbs/rows.h"
 #include "verbs/tables.h"
 
 /* `instruction ...`: the shared rules of the codebase. */
@@ -227,16 +228,30 @@ rule_list(struct txn *txn, void *data, struct buf *why)
 	return instruction_list(txn, json_truth(work->call->args, "all"), &work->outcome.list, why);
 }
 
+/* What instruction_json says of each, as columns of the rows that a list has. */
+static const struct rows_column listed[] = {
+    {"id", 0, ROWS_TEXT, NULL},         {"version", 1, ROWS_WHOLE, NULL},      {"active", 2, ROWS_FLAG, "true"},
+    {"persistence", 4, ROWS_TEXT, NULL}, {"priority", 5, ROWS_WHOLE, NULL},     {"author", 9, ROWS_TEXT, NULL},
+    {"at_ms", 10, ROWS_WHOLE, NULL},    {"text", 3, ROWS_TEXT, NULL},          {"parameters", 6, ROWS_JSON, "{}"},
+};
+
 static enum status
 run_list(struct call *call)
 {
 	struct work work = {.call = call};
-	json_t *list = json_array();
+	json_t *list;
 	enum status status = context_open(call->context, false, call->why);
 
-	json_object_set_new(call->result, "instructions", list);
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_list, &work, call->why);
+	if (status == OK && call->rows != NULL) {
+		*call->rows = (struct rows){"instructions", listed, sizeof listed / sizeof *listed, work.outcome.list.rows};
+		work.outcome.list.rows = (struct db_rows){0};
+		instruction_list_release(&work.outcome.list);
+		return OK;
+	}
+	list = json_array();
+	json_object_set_new(call->result, "instructions", list);
 	for (size_t i = 0; status == OK && i < work.outcome.list.count; i++)
 		json_array_append_new(list, instruction_json(&work.outcome.list.items[i], false));
 	instruction_list_release(&work.outcome.list);

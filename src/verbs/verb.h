@@ -73,6 +73,7 @@ struct call {
 	const json_t *args;   /* object, checked against the verb's params */
 	json_t *result;       /* object, empty at first */
 	struct buf *why;
+	struct rows *rows;    /* NULL: a list is only in the result; else a long one may be given here instead */
 };
 
 struct verb {

@@ -162,7 +162,8 @@ class Statuses(Base):
     def test_without_a_store_every_verb_says_so(self):
         """69"""
         repo = self.another_repo(guarded=False)
-        values = {"--client": "c", "--client-session": "s", "SESSION": "s", "SLOT": "s", "VALUE": "v", "NAME": "n", "N": "1"}
+        values = {"--client": "c", "--client-session": "s", "SESSION": "s", "SLOT": "s", "VALUE": "v", "NAME": "n", "N": "1",
+                  "TEXT": "t", "ID": "inst_001", "--version": "1"}
         for verb in self.verbs():
             if verb in WITHOUT_STORE:
                 continue

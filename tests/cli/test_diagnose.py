@@ -9,7 +9,7 @@ import unittest
 
 import stile_test
 
-TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health"]
+TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history"]
 
 
 def tree(*tops):
@@ -98,7 +98,7 @@ class Scratch(stile_test.Case):
     def before(self):
         self.assertFalse(os.path.exists(self.repo.store))
         os.mkdir(os.path.join(self.repo.path, ".claude"))
-        for name in ("session-state.json", "token-checkpoints.json", "lightrag-ingest-health.json"):
+        for name in ("session-state.json", "token-checkpoints.json", "lightrag-ingest-health.json", "instruction-history.json"):
             with open(os.path.join(self.repo.path, ".claude", name), "w", encoding="utf-8") as file:
                 file.write("{}")
         return tree(self.repo.path, self.repo.home, self.repo.runtime)

@@ -79,6 +79,11 @@ set_up(void **state)
 		snprintf(name, sizeof name, "conversation-%d", i);
 		resident_start(resident, name, scene->session);
 	}
+	/* and one with rules that contradict each other, which a start of a session tells */
+	for (int i = 1; i <= 2; i++)
+		if (resident_call(resident, NULL, "instruction add",
+		                  "{\"text\":\"port %d\",\"persistence\":\"HIGH\",\"parameter\":[\"port=%d\"]}", i, i) != STILE_OK)
+			return -1;
 	stile_close(resident);
 	buf_init(&scene->why, WHY_MAX);
 	scene->context.open_store = open_store;
@@ -128,7 +133,8 @@ static const struct {
 	{"checkpoint list", "{\"session\":\"%s\"}", NULL},
 	{"checkpoint list", "{}", NULL},
 	{"instruction add", "{\"text\":\"a\",\"session\":\"%s\",\"persistence\":\"HIGH\",\"parameter\":[\"port=1\"]}", NULL},
-	{"instruction add", "{\"text\":\"b\",\"session\":\"%s\",\"persistence\":\"HIGH\",\"parameter\":[\"port=2\",\"host=x\"]}", NULL},
+	{"instruction add", "{\"text\":\"b\",\"session\":\"%s\",\"persistence\":\"HIGH\",\"parameter\":[\"port=2\",\"host=x\"]}",
+     NULL},
 	{"instruction add", "{\"text\":\"b\"}", NULL},
 	{"instruction edit", "{\"id\":\"inst_001\",\"text\":\"c\",\"version\":1,\"parameter\":[\"host=y\"]}", NULL},
 	{"instruction list", "{}", NULL},

@@ -28,7 +28,7 @@ class Demo(stile_test.Case):
         stile = os.path.abspath(stile_test.STILE)
         done = self.repo.any(os.path.join(stile_test.TOP, "tools", "demo"), stile)
         self.assertEqual((done.status, done.stderr), (0, ""), done.stdout)
-        self.assertEqual(len(re.findall(r" SAFE$", done.stdout, re.M)), 4)
+        self.assertEqual(len(re.findall(r" SAFE$", done.stdout, re.M)), 5)
         self.assertIn("  %s init " % stile, done.stdout)
         self.assertLessEqual(done.stdout.count("\n"), 60)
         self.assertTrue(all(len(line) <= 100 for line in done.stdout.splitlines() if stile not in line), done.stdout)

@@ -449,8 +449,7 @@ looking_for_the_dead_is_due_once_an_interval(void **state)
 	} steps[] = {{2, false}, {30000, false}, {30001, true}, {30002, false}, {60000, false}, {90000, true}};
 	struct scene *scene = *state;
 
-	happens(scene, EVENT_TOOL, "c1", 0);
-	happens(scene, EVENT_TOOL, "c2", 1);
+	happens(scene, EVENT_TOOL, "c1", 1);
 	assert_true(scene->answer.reap_due);
 	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
 		happens(scene, EVENT_TOOL, i % 2 == 0 ? "c1" : "c2", steps[i].at);
