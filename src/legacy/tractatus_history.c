@@ -131,10 +131,10 @@ history_parse(char *text, size_t len, struct history *out, struct buf *why)
 	if (len == 0)
 		return why_not(why, BAD_INPUT, "is empty");
 	status = json_parse(text, len, &document, why);
-	if (status == OK) {
-		make_plain(document);
-		status = split(document, &found, why);
-	}
+	if (status != OK)
+		return status;
+	make_plain(document);
+	status = split(document, &found, why);
 	json_decref(document);
 	if (status == OK)
 		status = check_entries(found.entries, why);

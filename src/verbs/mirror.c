@@ -38,6 +38,9 @@ mirror_folder(struct context *context, const char *folder, const char *session, 
 	struct tractatus_export export = {.engine = &context->engine, .store_folder = context->address.folder};
 	enum status status = tractatus_find(folder, true, &export.place, why);
 
+	/* the worktree it was in is gone, and so is who would read it; `doctor` tells */
+	if (status == NO_SUCH)
+		return OK;
 	if (status != OK)
 		return status;
 	status = tractatus_export_begin(&export, why);

@@ -117,6 +117,10 @@ class Continuous(Base):
         self.add("one")
         for folder in (self.repo.path, other):
             self.assertEqual(len(tractatus.instructions(folder)), 1)
+        self.repo.git("worktree", "remove", "--force", other)
+        self.assertNotIn("export_failed", self.add("two"))
+        self.assertFalse(os.path.exists(other))
+        self.assertEqual(len(self.texts()), 2)
 
 
 class Edited(Base):
