@@ -312,7 +312,7 @@ tractatus_conflicts(struct txn *txn, json_t *out, struct buf *why)
 	enum status status = db_ask(txn->db, &rows, why,
 	                            "SELECT c.instruction, c.found_ms, c.ours, c.theirs, p.folder FROM tractatus_conflict c"
 	                            " JOIN instruction i ON i.project = c.project AND i.instruction = c.instruction"
-	                            " AND i.version = c.version"
+	                            " AND i.version = c.version AND i.current = 1"
 	                            " JOIN tractatus_place p ON p.project = c.project AND p.place = c.place"
 	                            " WHERE c.project = $1 ORDER BY c.found_ms, c.instruction LIMIT 10000",
 	                            DB_TEXT(txn->project));

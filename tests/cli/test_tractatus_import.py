@@ -51,7 +51,7 @@ class Base(stile_test.Case):
     def everything(self):
         """All rows that people can see."""
         return [self.repo.rows("SELECT * FROM %s ORDER BY 1, 2, 3" % table) for table in
-                ("instruction", "instruction_version", "session", "metric", "checkpoint", "audit", "tractatus_base", "tractatus_import")]
+                ("instruction", "instruction_mark", "session", "metric", "checkpoint", "audit", "tractatus_base", "tractatus_import")]
 
     def refused(self, *words, status=65):
         """It ends in one clear line, and nothing is changed -> that line."""

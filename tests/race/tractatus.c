@@ -198,7 +198,7 @@ an_outsider_who_reads_changes_and_writes_loses_nothing_and_takes_nothing_away(vo
 	run(&scene, edits);
 	total = ADDERS * scene.rounds + scene.shared->wrote;
 	assert_true(scene.shared->wrote > 0);
-	assert_int_equal(codebase_number(&scene.codebase, "SELECT count(*) FROM instruction WHERE active = $1", DB_INT(1)), total);
+	assert_int_equal(codebase_number(&scene.codebase, "SELECT count(*) FROM instruction WHERE current = 1 AND active = $1", DB_INT(1)), total);
 	document = read_history(scene.path);
 	assert_int_equal(json_array_size(json_object_get(document, "instructions")), total);
 	json_decref(document);
