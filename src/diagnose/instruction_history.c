@@ -11,7 +11,7 @@
 static void
 describe(char out[TRIAL_TEXT], int64_t instructions, int64_t bad_reads)
 {
-	snprintf(out, TRIAL_TEXT, "%lld instructions, %lld bad reads", (long long)instructions, (long long)bad_reads);
+	snprintf(out, TRIAL_TEXT, "%lld rules, %lld torn", (long long)instructions, (long long)bad_reads);
 }
 
 static void

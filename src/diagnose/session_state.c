@@ -17,7 +17,7 @@
 static void
 describe(char out[TRIAL_TEXT], int64_t own, int64_t sum)
 {
-	snprintf(out, TRIAL_TEXT, "%lld own counts, sum %lld", (long long)own, (long long)sum);
+	snprintf(out, TRIAL_TEXT, "%lld own, sum %lld", (long long)own, (long long)sum);
 }
 
 static int64_t

@@ -49,7 +49,7 @@ class Collisions(stile_test.Case):
 
     def test_the_blended_counters_are_those_of_the_study(self):
         """R69: 42 messages on top of another session's 18 are 60, and nobody's."""
-        said = ("3 own counts, sum 102", "0 own counts, sum 60", "LAST_WRITER_WINS")
+        said = ("3 own, sum 102", "0 own, sum 60", "LAST_WRITER_WINS")
         self.assertEqual(self.found("--target", "session-state", "--writers", 2), said)
 
     def test_every_fire_is_counted_with_stile_and_only_one_without(self):
