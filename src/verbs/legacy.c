@@ -37,9 +37,9 @@ run_import(struct call *call)
 
 	if (rollback && import.dry)
 		return why_not(call->why, USAGE, "import tractatus: --dry-run and --rollback don't go together");
-	status = tractatus_find(json_text(call->args, "path", ""), false, &import.place, call->why);
+	status = context_open(context, false, call->why);
 	if (status == OK)
-		status = context_open(context, false, call->why);
+		status = tractatus_find(json_text(call->args, "path", ""), false, &import.place, call->why);
 	if (status != OK)
 		return status;
 	find_actor(context, import.actor);
@@ -91,11 +91,11 @@ run_export(struct call *call)
 
 	if (json_truth(call->args, "continuous") && json_truth(call->args, "off"))
 		return why_not(call->why, USAGE, "export tractatus: --continuous and --off don't go together");
-	status = tractatus_find(json_text(call->args, "path", ""), true, &one.place, call->why);
+	status = context_open(context, false, call->why);
+	if (status == OK)
+		status = tractatus_find(json_text(call->args, "path", ""), true, &one.place, call->why);
 	if (status == OK && session != NULL)
 		status = str_check_id("--session", session, ID_SIZE - 1, call->why);
-	if (status == OK)
-		status = context_open(context, false, call->why);
 	/* a dead one must not count as the second that lives; if it can't be done now the files wait */
 	if (status == OK && reap(context, &lost, NULL, NULL) != OK)
 		lost = 0;
