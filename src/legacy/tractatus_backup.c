@@ -37,8 +37,8 @@ make_folder(const char *store_folder, const char *import, char path[PATH_SIZE], 
 	enum status status = swap_folder(store_folder, "tractatus", 0700, why);
 
 	snprintf(name, sizeof name, "backup-%s", import);
-	if (status == OK && (paths_join(work, sizeof work, store_folder, "tractatus") != OK ||
-	                     paths_join(path, PATH_SIZE, work, name) != OK))
+	if (status == OK &&
+	    (paths_join(work, sizeof work, store_folder, "tractatus") != OK || paths_join(path, PATH_SIZE, work, name) != OK))
 		status = why_not(why, IO_FAILED, "the path is too long: %s", store_folder);
 	return status == OK ? swap_folder(work, name, 0700, why) : status;
 }

@@ -15,14 +15,14 @@
 /* One look at the store and at what is there. */
 struct round {
 	struct tractatus_export *export;
-	char path[PATH_SIZE];     /* of the file */
+	char path[PATH_SIZE]; /* of the file */
 	char fresh[PATH_SIZE];
 	char replaced[PATH_SIZE]; /* what the last swap brought out */
 	struct buf now;           /* the file's bytes */
 	bool there;
-	struct buf text;          /* what it is to be */
-	int64_t label;            /* the epoch that `text` names */
-	bool wrote;               /* in this export, at least once */
+	struct buf text; /* what it is to be */
+	int64_t label;   /* the epoch that `text` names */
+	bool wrote;      /* in this export, at least once */
 };
 
 static enum status
@@ -96,8 +96,7 @@ tractatus_export_continuous(struct tractatus_export *export, bool on, struct buf
 }
 
 /* A member of `export->notes`. */
-static void PRINTF_LIKE(2, 3)
-note(struct tractatus_export *export, const char *format, ...)
+static void PRINTF_LIKE(2, 3) note(struct tractatus_export *export, const char *format, ...)
 {
 	char line[WHY_MAX];
 	va_list args;
@@ -347,7 +346,8 @@ go_round(struct round *round, bool *agree, struct buf *why)
 		status = look_at_file(round, &taken, why);
 	if (status != OK || taken)
 		return status;
-	*agree = round->there && round->now.len == round->text.len && memcmp(round->now.data, round->text.data, round->now.len) == 0;
+	*agree = round->there && round->now.len == round->text.len &&
+	         memcmp(round->now.data, round->text.data, round->now.len) == 0;
 	return *agree ? OK : swap(round, why);
 }
 
@@ -368,7 +368,8 @@ tractatus_export_history(struct tractatus_export *export, struct buf *why)
 	for (int i = 0; i < ROUNDS && status == OK && !agree; i++)
 		status = go_round(&round, &agree, why);
 	if (status == OK && !agree)
-		status = why_not(why, BUSY, "%s: somebody writes it all the time; it will be exported after the next change", round.path);
+		status = why_not(why, BUSY, "%s: somebody writes it all the time; it will be exported after the next change",
+		                 round.path);
 	if (round.wrote)
 		json_array_append_new(export->written, json_string(TRACTATUS_HISTORY));
 	buf_release(&round.now);

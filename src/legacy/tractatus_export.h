@@ -20,11 +20,11 @@ struct tractatus_export {
 	struct tractatus_place place; /* found */
 
 	/* what was done */
-	int64_t epoch;    /* of the store when the history was last looked at */
-	size_t taken;     /* changes that were made to the store because the file had been edited */
-	json_t *written;  /* an array, the caller's: names of files, as seen from place.folder */
-	json_t *notes;    /* an array, the caller's: lines for a person */
-	json_t *steps;    /* an array, the caller's: what was taken, as tractatus_take tells it */
+	int64_t epoch;   /* of the store when the history was last looked at */
+	size_t taken;    /* changes that were made to the store because the file had been edited */
+	json_t *written; /* an array, the caller's: names of files, as seen from place.folder */
+	json_t *notes;   /* an array, the caller's: lines for a person */
+	json_t *steps;   /* an array, the caller's: what was taken, as tractatus_take tells it */
 
 	char work[PATH_SIZE]; /* the folder that swaps are made in; set by tractatus_export_begin */
 	struct gate lock;

@@ -16,9 +16,9 @@
 #define HISTORY_ENTRIES_MAX 20000
 
 struct history {
-	json_t *top;          /* an object: the other members, null for the instructions; NULL = the file is a bare array */
-	json_t *entries;      /* an array of objects: each has a text, and an id unless somebody forgot it */
-	char place[ID_SIZE];  /* of the export that it comes from; "" = of none */
+	json_t *top;         /* an object: the other members, null for the instructions; NULL = the file is a bare array */
+	json_t *entries;     /* an array of objects: each has a text, and an id unless somebody forgot it */
+	char place[ID_SIZE]; /* of the export that it comes from; "" = of none */
 	int64_t epoch;
 };
 

@@ -201,9 +201,7 @@ tractatus_logs_save(struct txn *txn, const struct tractatus_place *place, const 
 		json_t *decision;
 		size_t j;
 
-		json_array_foreach(log->decisions, j, decision)
-			if (status == OK)
-				status = save_decision(txn, decision);
+		json_array_foreach(log->decisions, j, decision) if (status == OK) status = save_decision(txn, decision);
 		snprintf(name, sizeof name, "log/%s", log->name);
 		if (!log->changed)
 			tractatus_seen_save(txn, place, name, log->to, log->digest);

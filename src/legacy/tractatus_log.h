@@ -8,8 +8,8 @@
 #include "base/json.h"
 #include "legacy/tractatus_place.h"
 
-#define LOG_BYTES_MAX ((size_t)64 << 20)  /* of one file */
-#define LOG_LINE_MAX ((size_t)64 << 10)   /* of one decision, as compact JSON */
+#define LOG_BYTES_MAX ((size_t)64 << 20) /* of one file */
+#define LOG_LINE_MAX ((size_t)64 << 10)  /* of one decision, as compact JSON */
 #define LOG_FILES_MAX 2000
 #define LOG_DIGEST_SIZE 17
 
@@ -35,7 +35,8 @@ enum status tractatus_logs_read(const struct tractatus_place *place, struct trac
 void tractatus_logs_release(struct tractatus_logs *logs);
 
 /* Adds the decisions to the trail and remembers how far each log was read: queued.  NO_MEMORY. */
-enum status tractatus_logs_save(struct txn *txn, const struct tractatus_place *place, const struct tractatus_logs *logs) MUST_CHECK;
+enum status tractatus_logs_save(struct txn *txn, const struct tractatus_place *place,
+                                const struct tractatus_logs *logs) MUST_CHECK;
 
 size_t tractatus_logs_decisions(const struct tractatus_logs *logs);
 

@@ -29,11 +29,11 @@ by_id(const json_t *entries)
 	json_t *index = json_object(), *entry;
 	size_t i;
 
-	json_array_foreach(entries, i, entry)
-		if (*id_of(entry) != '\0' && json_object_set(index, id_of(entry), entry) != 0) {
-			json_decref(index);
-			return NULL;
-		}
+	json_array_foreach(entries, i, entry) if (*id_of(entry) != '\0' && json_object_set(index, id_of(entry), entry) != 0)
+	{
+		json_decref(index);
+		return NULL;
+	}
 	return index;
 }
 
@@ -43,9 +43,7 @@ has_the_same(const json_t *entries, const json_t *wanted)
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach(entries, i, entry)
-		if (json_equal(entry, wanted))
-			return true;
+	json_array_foreach(entries, i, entry) if (json_equal(entry, wanted)) return true;
 	return false;
 }
 

@@ -44,12 +44,12 @@ rule_checkpoints(struct txn *txn, void *data, struct buf *why)
 	enum status status = checkpoint_all(txn, reading->id, all, why);
 	size_t i;
 
-	json_array_foreach(all, i, one)
-		if (json_whole(one, "generation", 0) == reading->session.generation && list->count < CHECKPOINTS_MAX)
-			list->items[list->count++] = (struct checkpoint){.percent = json_whole(one, "percent", 0),
-			                                                 .tokens = json_whole(one, "tokens", 0),
-			                                                 .fired_ms = json_whole(one, "fired_ms", 0),
-			                                                 .told_ms = json_whole(one, "told_ms", 0)};
+	json_array_foreach(all, i, one) if (json_whole(one, "generation", 0) == reading->session.generation &&
+	                                    list->count < CHECKPOINTS_MAX)
+		list->items[list->count++] = (struct checkpoint){.percent = json_whole(one, "percent", 0),
+	                                                     .tokens = json_whole(one, "tokens", 0),
+	                                                     .fired_ms = json_whole(one, "fired_ms", 0),
+	                                                     .told_ms = json_whole(one, "told_ms", 0)};
 	json_decref(all);
 	return status;
 }
@@ -176,8 +176,8 @@ tractatus_export_plain(struct tractatus_export *export, struct buf *why)
 		return write_plain(export, only, why);
 	if (status == OK && count > 1) {
 		snprintf(line, sizeof line,
-		         "%s is not exported: %zu sessions live, and it can only be one's; each has sessions/ID/state.json", TRACTATUS_STATE,
-		         count);
+		         "%s is not exported: %zu sessions live, and it can only be one's; each has sessions/ID/state.json",
+		         TRACTATUS_STATE, count);
 		json_array_append_new(export->notes, json_string(line));
 	}
 	return status;

@@ -36,7 +36,8 @@ resolve(const char *named, bool make, struct tractatus_place *out, struct buf *w
 		return why_not(why, BAD_INPUT, "the path is too long: %s", named);
 	if (!make && realpath(named, out->folder) == NULL)
 		return why_not(why, NO_SUCH, "%s: %s", named, strerror(errno));
-	return str_copy(out->root, sizeof out->root, resolved) == OK ? OK : why_not(why, BAD_INPUT, "the path is too long: %s", named);
+	return str_copy(out->root, sizeof out->root, resolved) == OK ? OK
+	                                                             : why_not(why, BAD_INPUT, "the path is too long: %s", named);
 }
 
 enum status
@@ -46,7 +47,8 @@ tractatus_find(const char *path, bool make, struct tractatus_place *out, struct 
 	const char *last;
 
 	*out = (struct tractatus_place){0};
-	if (*path == '\0' || str_check_text("the path", path, PATH_SIZE - 1, why) != OK || str_copy(plain, sizeof plain, path) != OK)
+	if (*path == '\0' || str_check_text("the path", path, PATH_SIZE - 1, why) != OK ||
+	    str_copy(plain, sizeof plain, path) != OK)
 		return *path == '\0' ? why_not(why, BAD_INPUT, "the path is empty") : BAD_INPUT;
 	for (size_t len = strlen(plain); len > 1 && plain[len - 1] == '/'; len--)
 		plain[len - 1] = '\0';
@@ -78,11 +80,12 @@ tractatus_place_load(struct txn *txn, struct tractatus_place *place, struct buf 
 	enum status status;
 
 	tractatus_place_release(place);
-	status = db_ask(txn->db, &place->rows, why,
-	                "SELECT p.place, p.continuous, b.seq, b.epoch, b.ours, b.text FROM tractatus_place p LEFT JOIN tractatus_base b"
-	                " ON b.project = p.project AND b.place = p.place WHERE p.project = $1 AND p.folder = $2"
-	                " ORDER BY b.seq DESC LIMIT $3",
-	                DB_TEXT(txn->project), DB_TEXT(place->folder), DB_INT(TRACTATUS_BASES * 2));
+	status =
+		db_ask(txn->db, &place->rows, why,
+	           "SELECT p.place, p.continuous, b.seq, b.epoch, b.ours, b.text FROM tractatus_place p LEFT JOIN tractatus_base b"
+	           " ON b.project = p.project AND b.place = p.place WHERE p.project = $1 AND p.folder = $2"
+	           " ORDER BY b.seq DESC LIMIT $3",
+	           DB_TEXT(txn->project), DB_TEXT(place->folder), DB_INT(TRACTATUS_BASES * 2));
 	if (status != OK) {
 		place->rows = (struct db_rows){0};
 		return status;
@@ -286,9 +289,10 @@ enum status
 tractatus_continuous(struct txn *txn, json_t *folders, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT folder FROM tractatus_place WHERE project = $1 AND continuous = 1 ORDER BY folder LIMIT 1000",
-	                            DB_TEXT(txn->project));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT folder FROM tractatus_place WHERE project = $1 AND continuous = 1 ORDER BY folder LIMIT 1000",
+	           DB_TEXT(txn->project));
 
 	if (status != OK)
 		return status;

@@ -13,8 +13,8 @@
 #define TRACTATUS_HISTORY "instruction-history.json"
 #define TRACTATUS_STATE "session-state.json"
 #define TRACTATUS_CHECKPOINTS "token-checkpoints.json"
-#define TRACTATUS_BASES 8      /* kept of each place: so many that we wrote, and so many that were taken in */
-#define TRACTATUS_WAIT_MS 250  /* for another program that is writing a file */
+#define TRACTATUS_BASES 8     /* kept of each place: so many that we wrote, and so many that were taken in */
+#define TRACTATUS_WAIT_MS 250 /* for another program that is writing a file */
 
 struct tractatus_base {
 	int64_t seq;
@@ -31,8 +31,8 @@ struct tractatus_place {
 	bool continuous;
 	struct tractatus_base bases[TRACTATUS_BASES * 2]; /* newest first */
 	size_t base_count;
-	struct db_rows rows;    /* that their texts belong to */
-	json_t *seen;           /* {"name":{"number","text"}}; NULL until it is loaded */
+	struct db_rows rows; /* that their texts belong to */
+	json_t *seen;        /* {"name":{"number","text"}}; NULL until it is loaded */
 };
 
 /*

@@ -201,16 +201,18 @@ tractatus_session_verify(struct txn *txn, const struct state_read *numbers, cons
 
 	if (*session == '\0' && decisions == 0)
 		return OK;
-	status = db_ask(txn->db, &rows, why,
-	                "SELECT name, value FROM metric WHERE project = $1 AND session = $2 UNION ALL SELECT '', count(*) FROM audit"
-	                " WHERE project = $1 AND kind = 'tractatus.decision' AND at_ms = $3",
-	                DB_TEXT(txn->project), DB_TEXT(session), DB_INT(txn->now_ms));
+	status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT name, value FROM metric WHERE project = $1 AND session = $2 UNION ALL SELECT '', count(*) FROM audit"
+	           " WHERE project = $1 AND kind = 'tractatus.decision' AND at_ms = $3",
+	           DB_TEXT(txn->project), DB_TEXT(session), DB_INT(txn->now_ms));
 	if (status != OK)
 		return status;
 	for (size_t i = 0; i < wanted; i++)
 		right += has_number(&rows, &numbers->metrics[i]);
 	if (right != wanted || rows.count != wanted + 1 || !has_number(&rows, &(struct state_metric){"", (double)decisions}))
-		status = why_not(why, CONFLICT, "the store has not the session's numbers and decisions as they were read; nothing was changed");
+		status = why_not(why, CONFLICT,
+		                 "the store has not the session's numbers and decisions as they were read; nothing was changed");
 	db_rows_release(&rows);
 	return status;
 }

@@ -9,8 +9,8 @@
 
 struct tractatus_files {
 	bool history_there;
-	struct buf history;  /* the bytes */
-	json_t *state;       /* NULL = isn't there, or is one of ours */
+	struct buf history; /* the bytes */
+	json_t *state;      /* NULL = isn't there, or is one of ours */
 	json_t *checkpoints;
 	struct buf state_bytes;
 	struct buf checkpoints_bytes;

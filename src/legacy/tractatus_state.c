@@ -59,7 +59,8 @@ take_metric(const json_t *object, const char *key, const char *other, const char
 static enum status
 read_state(const json_t *state, struct state_read *out, struct buf *why)
 {
-	static const char *const activities[] = {"pressure_checks", "instructions_added", "validations_run", "boundary_enforcements"};
+	static const char *const activities[] = {"pressure_checks", "instructions_added", "validations_run",
+	                                         "boundary_enforcements"};
 	const json_t *activity = json_object_get(state, "framework_activity");
 	double budget = 0;
 	enum status status;
@@ -119,9 +120,7 @@ read_checkpoints(const json_t *checkpoints, struct state_read *out, struct buf *
 	status = number_of(checkpoints, "budget", NULL, &budget, why);
 	if (out->budget == 0)
 		out->budget = (int64_t)budget;
-	json_array_foreach(list, i, item)
-		if (status == OK)
-			status = read_checkpoint(item, out, why);
+	json_array_foreach(list, i, item) if (status == OK) status = read_checkpoint(item, out, why);
 	return status;
 }
 

@@ -10,7 +10,7 @@ struct taking {
 	struct txn *txn;
 	struct tractatus_take *take;
 	struct instruction_book book;
-	json_t *ours;     /* the store's entries, those apart that a rollback retired */
+	json_t *ours; /* the store's entries, those apart that a rollback retired */
 	json_t *base;
 	json_t *expected; /* id -> entry */
 	struct merge merge;
@@ -175,7 +175,8 @@ remember(struct taking *taking, const struct merge_step *step, const char *id)
 	char *was = compact(step->ours);
 
 	db_run(taking->txn->db,
-	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, $2, 'instruction', $3, $4, $5)",
+	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, $2, 'instruction', $3, $4, "
+	       "$5)",
 	       DB_TEXT(taking->txn->project), DB_TEXT(taking->take->import), DB_TEXT(id),
 	       DB_INT(before == NULL ? 1 : before->version + 1), DB_TEXT(was == NULL ? "" : was));
 	free(was);
@@ -244,8 +245,7 @@ static enum status
 carry_out(struct taking *taking, bool whole, struct buf *why)
 {
 	struct tractatus_take *take = taking->take;
-	enum status status =
-	    merge_three(taking->base, taking->ours, take->theirs->entries, whole, &taking->merge);
+	enum status status = merge_three(taking->base, taking->ours, take->theirs->entries, whole, &taking->merge);
 
 	if (status == OK)
 		status = do_steps(taking, why);
@@ -323,8 +323,8 @@ tractatus_conflicts(struct txn *txn, json_t *out, struct buf *why)
 		json_t *ours = parse_entry(db_text(&rows, i, 2)), *theirs = parse_entry(db_text(&rows, i, 3));
 
 		json_array_append_new(out, json_pack("{ss ss ss so so sI ss}", "id", db_text(&rows, i, 0), "text",
-		                                     json_text(ours, "text", ""), "file_text", json_text(theirs, "text", ""), "ours", ours,
-		                                     "theirs", theirs, "found_ms", (json_int_t)db_int(&rows, i, 1), "folder",
+		                                     json_text(ours, "text", ""), "file_text", json_text(theirs, "text", ""), "ours",
+		                                     ours, "theirs", theirs, "found_ms", (json_int_t)db_int(&rows, i, 1), "folder",
 		                                     db_text(&rows, i, 4)));
 	}
 	db_rows_release(&rows);

@@ -24,7 +24,7 @@ struct tractatus_take {
 	size_t edited;
 	size_t retired;
 	size_t conflicts;
-	json_t *steps; /* an array, the caller's: {"action","id","was","text"} of each, of a conflict "ours" and "theirs" too */
+	json_t *steps;  /* an array, the caller's: {"action","id","was","text"} of each, of a conflict "ours" and "theirs" too */
 	json_t *before; /* the store's entries as they were, the caller's */
 };
 

@@ -17,13 +17,14 @@ struct undoing {
 static enum status
 read_items(struct txn *txn, struct undoing *undoing, struct buf *why)
 {
-	return db_ask(txn->db, &undoing->items, why,
-	              "SELECT m.import, d.kind, d.item, d.version, d.was FROM tractatus_import m LEFT JOIN tractatus_imported d"
-	              " ON d.project = m.project AND d.import = m.import WHERE m.project = $1 AND m.import ="
-	              " (SELECT i.import FROM tractatus_import i JOIN tractatus_place p ON p.project = i.project AND p.place = i.place"
-	              " WHERE i.project = $1 AND p.folder = $2 AND i.undone_ms IS NULL ORDER BY i.at_ms DESC, i.import DESC LIMIT 1)"
-	              " ORDER BY d.kind, d.item",
-	              DB_TEXT(txn->project), DB_TEXT(undoing->import->place.folder));
+	return db_ask(
+		txn->db, &undoing->items, why,
+		"SELECT m.import, d.kind, d.item, d.version, d.was FROM tractatus_import m LEFT JOIN tractatus_imported d"
+		" ON d.project = m.project AND d.import = m.import WHERE m.project = $1 AND m.import ="
+		" (SELECT i.import FROM tractatus_import i JOIN tractatus_place p ON p.project = i.project AND p.place = i.place"
+		" WHERE i.project = $1 AND p.folder = $2 AND i.undone_ms IS NULL ORDER BY i.at_ms DESC, i.import DESC LIMIT 1)"
+		" ORDER BY d.kind, d.item",
+		DB_TEXT(txn->project), DB_TEXT(undoing->import->place.folder));
 }
 
 static void
@@ -91,7 +92,8 @@ undo_item(struct txn *txn, struct undoing *undoing, size_t row, struct buf *why)
 		undoing->undone++;
 		tell(undoing, "remove", item, "the session that the import made");
 	} else if (str_equal(kind, "seen")) {
-		tractatus_seen_save(txn, &undoing->import->place, item, db_int(&undoing->items, row, 3), db_text(&undoing->items, row, 4));
+		tractatus_seen_save(txn, &undoing->import->place, item, db_int(&undoing->items, row, 3),
+		                    db_text(&undoing->items, row, 4));
 	}
 	return OK;
 }

@@ -122,7 +122,8 @@ swap_read(const char *path, int64_t wait_ms, struct buf *out, struct swap_look *
 		buf_clear(out);
 	else if (look != NULL)
 		*look = found;
-	return status == BUSY ? why_not(why, BUSY, "%s: is being written by somebody else; try again when that is done", path) : status;
+	return status == BUSY ? why_not(why, BUSY, "%s: is being written by somebody else; try again when that is done", path)
+	                      : status;
 }
 
 enum status
@@ -159,7 +160,7 @@ dress(int folder, const char *fresh, const struct stat *old)
 	struct stat parent;
 
 	if (geteuid() == 0 && (fstat(folder, &parent) != 0 || lchown(fresh, old == NULL ? parent.st_uid : old->st_uid,
-	                                                              old == NULL ? parent.st_gid : old->st_gid) != 0))
+	                                                             old == NULL ? parent.st_gid : old->st_gid) != 0))
 		return false;
 	/* a group that we aren't in can't be kept */
 	if (geteuid() != 0 && old != NULL && lchown(fresh, (uid_t)-1, old->st_gid) != 0 && errno != EPERM)
@@ -200,7 +201,8 @@ swap_at(const char *fresh, int folder, const char *path, const char *name, const
 	if (!there && errno != ENOENT)
 		return why_not(why, IO_FAILED, "%s/%s: %s", path, name, strerror(errno));
 	if (there && S_ISLNK(old.st_mode))
-		return why_not(why, IO_FAILED, "%s/%s: is a link, and nothing is written through one; put the file itself there", path, name);
+		return why_not(why, IO_FAILED, "%s/%s: is a link, and nothing is written through one; put the file itself there", path,
+		               name);
 	if (there && !S_ISREG(old.st_mode))
 		return why_not(why, IO_FAILED, "%s/%s: is not a file", path, name);
 	if (!dress(folder, fresh, there ? &old : NULL))
@@ -251,8 +253,8 @@ swap_folder(const char *path, const char *name, mode_t mode, struct buf *why)
 	made = mkdirat(folder, name, mode);
 	if (made != 0 && errno != EEXIST)
 		status = why_not(why, IO_FAILED, "%s/%s: can't be made: %s", path, name, strerror(errno));
-	else if (made == 0 && geteuid() == 0 && (fstat(folder, &parent) != 0 || fchownat(folder, name, parent.st_uid, parent.st_gid,
-	                                                                                  AT_SYMLINK_NOFOLLOW) != 0))
+	else if (made == 0 && geteuid() == 0 &&
+	         (fstat(folder, &parent) != 0 || fchownat(folder, name, parent.st_uid, parent.st_gid, AT_SYMLINK_NOFOLLOW) != 0))
 		status = why_not(why, IO_FAILED, "%s/%s: can't be given to its folder's owner: %s", path, name, strerror(errno));
 	else if (fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(about.st_mode))
 		status = why_not(why, IO_FAILED, "%s/%s: is a link or no folder, and nothing is written through a link", path, name);

@@ -65,17 +65,13 @@ run_conflicts(struct call *call)
 	return status == OK ? engine_read(&call->context->engine, rule_conflicts, conflicts, call->why) : status;
 }
 
-static enum status
-export(struct tractatus_export *export, const struct call *call)
-{
+static enum status export(struct tractatus_export *export, const struct call *call) {
 	const char *session = json_text(call->args, "session", NULL);
 	bool on = json_truth(call->args, "continuous"), off = json_truth(call->args, "off");
 	enum status status = on || off ? tractatus_export_continuous(export, on, call->why) : OK;
 
-	if (status != OK || off)
-		return status;
-	if (session != NULL)
-		return tractatus_export_session(export, session, call->why);
+	if (status != OK || off) return status;
+	if (session != NULL) return tractatus_export_session(export, session, call->why);
 	status = tractatus_export_history(export, call->why);
 	return status == OK ? tractatus_export_plain(export, call->why) : status;
 }
@@ -118,23 +114,23 @@ run_export(struct call *call)
 }
 
 static const struct param import_params[] = {
-    {"path", PARAM_TEXT, "PATH", "the project's folder, or its .claude", true, true, false},
-    {"dry-run", PARAM_FLAG, NULL, "only tell what would be done", false, false, false},
-    {"rollback", PARAM_FLAG, NULL, "take the last import from there back", false, false, false},
+	{"path", PARAM_TEXT, "PATH", "the project's folder, or its .claude", true, true, false},
+	{"dry-run", PARAM_FLAG, NULL, "only tell what would be done", false, false, false},
+	{"rollback", PARAM_FLAG, NULL, "take the last import from there back", false, false, false},
 };
 static const struct param export_params[] = {
-    {"path", PARAM_TEXT, "PATH", "the project's folder, or its .claude", true, true, false},
-    {"continuous", PARAM_FLAG, NULL, "and from now on after each change", false, false, false},
-    {"off", PARAM_FLAG, NULL, "no longer after each change; writes nothing", false, false, false},
-    {"session", PARAM_TEXT, "SESSION", "only this session's own files, sessions/SESSION/", false, false, false},
+	{"path", PARAM_TEXT, "PATH", "the project's folder, or its .claude", true, true, false},
+	{"continuous", PARAM_FLAG, NULL, "and from now on after each change", false, false, false},
+	{"off", PARAM_FLAG, NULL, "no longer after each change; writes nothing", false, false, false},
+	{"session", PARAM_TEXT, "SESSION", "only this session's own files, sessions/SESSION/", false, false, false},
 };
 
 static const struct verb verbs[] = {
-    {"import tractatus", "take in Tractatus' instructions, session numbers and decisions", DOES_WRITE | DOES_OPEN_PATH,
+	{"import tractatus", "take in Tractatus' instructions, session numbers and decisions", DOES_WRITE | DOES_OPEN_PATH,
      "action id was text", PARAMS(import_params), run_import},
-    {"import conflicts", "edits of imported or exported files that met another edit, both as they were", DOES_READ,
+	{"import conflicts", "edits of imported or exported files that met another edit, both as they were", DOES_READ,
      "id text file_text found_ms folder", NULL, 0, run_conflicts},
-    {"export tractatus", "write the files that Tractatus' scripts read", DOES_WRITE | DOES_OPEN_PATH, "action id was text",
+	{"export tractatus", "write the files that Tractatus' scripts read", DOES_WRITE | DOES_OPEN_PATH, "action id was text",
      PARAMS(export_params), run_export},
 };
 

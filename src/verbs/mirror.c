@@ -145,10 +145,13 @@ find_folder(struct context *context, const char *folder, mirror_told *told, void
 	if (status != OK)
 		snprintf(line, sizeof line, "%s: %.1000s", folder, why.data);
 	else if (!tractatus_is_base(&look.place, &bytes))
-		snprintf(line, sizeof line, "%s: was edited; `stile export tractatus %s` takes that in, and so does the next change", path,
-		         folder);
+		snprintf(line, sizeof line, "%s: was edited; `stile export tractatus %s` takes that in, and so does the next change",
+		         path, folder);
 	else
-		snprintf(line, sizeof line, well ? "%s: says what the store says" : "%s: is behind the store; `stile export tractatus` brings it up to date", path);
+		snprintf(line, sizeof line,
+		         well ? "%s: says what the store says"
+		              : "%s: is behind the store; `stile export tractatus` brings it up to date",
+		         path);
 	told(arg, well ? 0 : 1, line);
 	tractatus_place_release(&look.place);
 	buf_release(&bytes);
@@ -184,9 +187,7 @@ mirror_findings(struct context *context, mirror_told *told, void *arg, struct bu
 
 	if (status == OK)
 		status = engine_read(&context->engine, rule_findings, &folders, why);
-	json_array_foreach(folders.paths, i, folder)
-		if (status == OK)
-			find_folder(context, json_string_value(folder), told, arg);
+	json_array_foreach(folders.paths, i, folder) if (status == OK) find_folder(context, json_string_value(folder), told, arg);
 	if (status == OK)
 		tell_numbers(&folders, told, arg);
 	session_list_release(&folders.live);

@@ -26,10 +26,10 @@
 struct shared {
 	atomic_uint working; /* adders that are not done yet */
 	unsigned reads;
-	unsigned broken;     /* reads that were no whole history */
-	unsigned back;       /* reads whose epoch was older than the one before */
-	unsigned failed;     /* exports that were told to have failed */
-	unsigned wrote;      /* entries that the outsider added */
+	unsigned broken; /* reads that were no whole history */
+	unsigned back;   /* reads whose epoch was older than the one before */
+	unsigned failed; /* exports that were told to have failed */
+	unsigned wrote;  /* entries that the outsider added */
 };
 
 struct scene {
@@ -104,7 +104,7 @@ edits(struct scene *scene)
 	bool well = true;
 
 	/* what it adds makes the file longer, and so all of it slower */
-	while (atomic_load(&scene->shared->working) > 0 && well && scene->shared->wrote < ADDERS * scene->rounds * 8) {
+	while (atomic_load(&scene->shared->working) > 0 && well && scene->shared->wrote < ADDERS * scene->rounds * 4) {
 		json_t *document = read_history(scene->path);
 		char id[40];
 
@@ -153,7 +153,7 @@ run(struct scene *scene, int (*outsider)(struct scene *scene))
 	codebase_make(&scene->codebase);
 	scene->path = scratch_path(scene->codebase.folder, ".claude/instruction-history.json");
 	scene->shared = scratch_shared(sizeof *scene->shared);
-	scene->rounds = share_is_full() ? 60 : 4;
+	scene->rounds = share_is_full() ? 16 : 4;
 	scene->outsider = outsider;
 	atomic_store(&scene->shared->working, ADDERS);
 	codebase_run(&scene->codebase, &said, "export", "tractatus", ".", "--continuous");
@@ -198,7 +198,9 @@ an_outsider_who_reads_changes_and_writes_loses_nothing_and_takes_nothing_away(vo
 	run(&scene, edits);
 	total = ADDERS * scene.rounds + scene.shared->wrote;
 	assert_true(scene.shared->wrote > 0);
-	assert_int_equal(codebase_number(&scene.codebase, "SELECT count(*) FROM instruction WHERE current = 1 AND active = $1", DB_INT(1)), total);
+	assert_int_equal(codebase_number(&scene.codebase, "SELECT count(*) FROM instruction WHERE current = 1 AND active = $1",
+	                                 DB_INT(1)),
+	                 total);
 	document = read_history(scene.path);
 	assert_int_equal(json_array_size(json_object_get(document, "instructions")), total);
 	json_decref(document);

@@ -20,9 +20,10 @@ static void
 a_history_is_written_as_node_writes_it(void **state)
 {
 	static const char *const texts[] = {
-	    "{\n  \"version\": \"1.0\",\n  \"instructions\": [\n    {\n      \"text\": \"a\",\n      \"id\": \"x\",\n      \"explicitness\": 0.9,\n"
-	    "      \"list\": [],\n      \"none\": null\n    }\n  ],\n  \"after\": {}\n}",
-	    "[\n  {\n    \"id\": \"x\",\n    \"text\": \"\xc3\xa9\"\n  }\n]",
+		"{\n  \"version\": \"1.0\",\n  \"instructions\": [\n    {\n      \"text\": \"a\",\n      \"id\": \"x\",\n      "
+	    "\"explicitness\": 0.9,\n"
+		"      \"list\": [],\n      \"none\": null\n    }\n  ],\n  \"after\": {}\n}",
+		"[\n  {\n    \"id\": \"x\",\n    \"text\": \"\xc3\xa9\"\n  }\n]",
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -68,9 +69,17 @@ the_export_that_a_file_comes_from_is_told_by_its_label(void **state)
 static void
 bad_histories_are_refused_with_a_line_and_nothing_else(void **state)
 {
-	static const char *const texts[] = {"",   "x",  "{\"instructions\":{}}", "[1]", "[{\"id\":\"a\"}]", "[{\"id\":1,\"text\":\"a\"}]",
-	                                    "{}", "[{\"text\":\"\"}]", "[{\"id\":\"a\",\"text\":\"b\"},{\"id\":\"a\",\"text\":\"c\"}]",
-	                                    "[{\"id\":\"\",\"text\":\"b\"}]", "[{\"id\":\"a\",\"text\":\"b\\u0000c\"}]"};
+	static const char *const texts[] = {"",
+	                                    "x",
+	                                    "{\"instructions\":{}}",
+	                                    "[1]",
+	                                    "[{\"id\":\"a\"}]",
+	                                    "[{\"id\":1,\"text\":\"a\"}]",
+	                                    "{}",
+	                                    "[{\"text\":\"\"}]",
+	                                    "[{\"id\":\"a\",\"text\":\"b\"},{\"id\":\"a\",\"text\":\"c\"}]",
+	                                    "[{\"id\":\"\",\"text\":\"b\"}]",
+	                                    "[{\"id\":\"a\",\"text\":\"b\\u0000c\"}]"};
 
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		struct history history = {.epoch = 99};
@@ -89,10 +98,10 @@ static void
 an_entry_goes_in_and_comes_out_as_it_was(void **state)
 {
 	static const char *const entries[] = {
-	    "{\"text\":\"t\",\"id\":\"x\"}",
-	    "{\"id\":\"x\",\"active\":false,\"text\":\"t\",\"priority\":70,\"persistence\":\"HIGH\",\"parameters\":{\"a\":[1]}}",
-	    "{\"id\":\"x\",\"active\":\"yes\",\"text\":\"t\",\"priority\":\"high\",\"persistence\":null,\"parameters\":[1]}",
-	    "{\"id\":\"x\",\"text\":\"t\",\"priority\":-4,\"parameters\":null,\"active\":null,\"persistence\":\"\"}",
+		"{\"text\":\"t\",\"id\":\"x\"}",
+		"{\"id\":\"x\",\"active\":false,\"text\":\"t\",\"priority\":70,\"persistence\":\"HIGH\",\"parameters\":{\"a\":[1]}}",
+		"{\"id\":\"x\",\"active\":\"yes\",\"text\":\"t\",\"priority\":\"high\",\"persistence\":null,\"parameters\":[1]}",
+		"{\"id\":\"x\",\"text\":\"t\",\"priority\":-4,\"parameters\":null,\"active\":null,\"persistence\":\"\"}",
 	};
 
 	for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
@@ -101,9 +110,13 @@ an_entry_goes_in_and_comes_out_as_it_was(void **state)
 		struct instruction stored;
 
 		assert_int_equal(history_draft(entry, &draft, NULL), OK);
-		stored = (struct instruction){.id = "x", .text = draft.draft.text, .persistence = draft.draft.persistence,
-		                              .priority = draft.draft.priority, .parameters = draft.draft.parameters,
-		                              .fields = draft.draft.fields, .active = draft.draft.active != 0};
+		stored = (struct instruction){.id = "x",
+		                              .text = draft.draft.text,
+		                              .persistence = draft.draft.persistence,
+		                              .priority = draft.draft.priority,
+		                              .parameters = draft.draft.parameters,
+		                              .fields = draft.draft.fields,
+		                              .active = draft.draft.active != 0};
 		back = history_entry(&stored);
 		assert_true(json_equal(back, entry));
 		json_decref(back);
@@ -125,8 +138,9 @@ static void
 a_state_that_is_none_is_refused(void **state)
 {
 	static const char *const states[] = {"[]", "{\"messages\":-1}", "{\"messages\":\"1\"}", "{\"token_budget\":1e300}"};
-	static const char *const checkpoints[] = {"{}", "{\"checkpoints\":[{\"percentage\":0,\"completed\":true}]}",
-	                                          "{\"checkpoints\":[{\"percentage\":25,\"completed\":true},{\"percentage\":25,\"completed\":true}]}"};
+	static const char *const checkpoints[] =
+		{"{}", "{\"checkpoints\":[{\"percentage\":0,\"completed\":true}]}",
+	     "{\"checkpoints\":[{\"percentage\":25,\"completed\":true},{\"percentage\":25,\"completed\":true}]}"};
 	struct state_read out;
 
 	for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
@@ -157,7 +171,8 @@ instants_are_read_as_they_are_written(void **state)
 	json_decref(document);
 }
 
-TESTS(cmocka_unit_test(a_history_is_written_as_node_writes_it), cmocka_unit_test(whole_reals_are_whole_numbers_as_they_come_back_from_node),
+TESTS(cmocka_unit_test(a_history_is_written_as_node_writes_it),
+      cmocka_unit_test(whole_reals_are_whole_numbers_as_they_come_back_from_node),
       cmocka_unit_test(the_export_that_a_file_comes_from_is_told_by_its_label),
       cmocka_unit_test(bad_histories_are_refused_with_a_line_and_nothing_else),
       cmocka_unit_test(an_entry_goes_in_and_comes_out_as_it_was), cmocka_unit_test(a_state_that_is_none_is_refused),

@@ -97,11 +97,14 @@ what_the_other_side_may_never_have_seen_is_not_taken_out(void **state)
 static void
 independent_changes_of_both_sides_all_come_together(void **state)
 {
-	json_t *base = json_loads("[{\"id\":\"a\",\"text\":\"1\"},{\"id\":\"b\",\"text\":\"1\"},{\"id\":\"c\",\"text\":\"1\"}]", 0, NULL);
+	json_t *base = json_loads("[{\"id\":\"a\",\"text\":\"1\"},{\"id\":\"b\",\"text\":\"1\"},{\"id\":\"c\",\"text\":\"1\"}]", 0,
+	                          NULL);
 	json_t *ours = json_loads("[{\"id\":\"a\",\"text\":\"2\"},{\"id\":\"b\",\"text\":\"1\"},{\"id\":\"c\",\"text\":\"1\"},"
-	                          "{\"id\":\"d\",\"text\":\"new here\"}]", 0, NULL);
-	json_t *theirs = json_loads("[{\"id\":\"e\",\"text\":\"new there\"},{\"id\":\"b\",\"text\":\"2\"},{\"id\":\"a\",\"text\":\"1\"}]", 0,
-	                            NULL);
+	                          "{\"id\":\"d\",\"text\":\"new here\"}]",
+	                          0, NULL);
+	json_t *theirs =
+		json_loads("[{\"id\":\"e\",\"text\":\"new there\"},{\"id\":\"b\",\"text\":\"2\"},{\"id\":\"a\",\"text\":\"1\"}]", 0,
+	               NULL);
 	struct merge merge;
 	char said[200];
 

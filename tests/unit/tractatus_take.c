@@ -54,8 +54,10 @@ a_store_that_says_something_else_afterwards_is_found_out(void **state)
 	struct tractatus_take done;
 
 	/* a store that loses what it is given: the row is there, and its text is another */
-	bench->db->ops->run(bench->db, "CREATE TRIGGER spoil AFTER INSERT ON instruction WHEN NEW.instruction = 'inst_007' BEGIN"
-	                  " UPDATE instruction SET text = 'spoilt' WHERE instruction = 'inst_007'; END", NULL, 0);
+	bench->db->ops->run(bench->db,
+	                    "CREATE TRIGGER spoil AFTER INSERT ON instruction WHEN NEW.instruction = 'inst_007' BEGIN"
+	                    " UPDATE instruction SET text = 'spoilt' WHERE instruction = 'inst_007'; END",
+	                    NULL, 0);
 	assert_int_equal(take(bench, FILE_TEXT, &done), CONFLICT);
 	assert_non_null(strstr(bench->why.data, "inst_007"));
 }
@@ -66,8 +68,10 @@ a_store_that_lost_one_is_found_out(void **state)
 	struct bench *bench = *state;
 	struct tractatus_take done;
 
-	bench->db->ops->run(bench->db, "CREATE TRIGGER lose AFTER INSERT ON instruction BEGIN"
-	                  " DELETE FROM instruction WHERE instruction = 'inst_001'; END", NULL, 0);
+	bench->db->ops->run(bench->db,
+	                    "CREATE TRIGGER lose AFTER INSERT ON instruction BEGIN"
+	                    " DELETE FROM instruction WHERE instruction = 'inst_001'; END",
+	                    NULL, 0);
 	assert_int_equal(take(bench, FILE_TEXT, &done), CONFLICT);
 	assert_non_null(strstr(bench->why.data, "1 instructions afterwards, and 2 are right"));
 }
