@@ -1,10 +1,11 @@
 #include "verbs/verb.h"
 
+#include "verbs/mirror.h"
 #include "verbs/tables.h"
 
 static const struct verb_table *const tables[] = {
     &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric,
-    &verbs_instruction, &verbs_audit, &verbs_diagnose,
+    &verbs_instruction, &verbs_legacy, &verbs_audit, &verbs_diagnose,
 };
 
 const struct verb *
@@ -127,6 +128,8 @@ verb_run(const struct verb *verb, struct call *call)
 	status = check_args(verb, call->args, call->why);
 	if (status == OK)
 		status = verb->run(call);
+	if (status == OK && (verb->does & DOES_WRITE) != 0 && str_starts(verb->name, "instruction "))
+		mirror_instructions(call->context, call->result);
 	/* an answer that lacks parts is none */
 	if (status == OK && json_starved())
 		status = (verb->does & DOES_READ) != 0

@@ -152,6 +152,9 @@ static const struct {
 	{"session end", "{\"session\":\"%s\"}", NULL},
 	{"init", NULL, "writes the client's settings in every worktree"},
 	{"doctor", NULL, "runs the installed command line and looks at the machine"},
+	{"import tractatus", NULL, "reads files that the caller names; what it wrote is read again before it counts, an answer more"},
+	{"import conflicts", "{}", NULL},
+	{"export tractatus", NULL, "writes files that the caller names"},
 	{"diagnose", NULL, "runs racing processes on scratch copies, not on this store"},
 };
 #define WAYS (sizeof ways / sizeof *ways)
