@@ -187,3 +187,21 @@ str_shell_quote(struct buf *out, const char *text)
 	}
 	buf_text(out, "'");
 }
+
+void
+str_one_line(char *out, size_t size, const char *text)
+{
+	size_t len = strlen(text), at = 0, step;
+
+	while (at < len) {
+		step = str_char(text + at, len - at);
+		if (step == 0 || at + step >= size)
+			break;
+		if (str_is_control(text + at))
+			memset(out + at, ' ', step);
+		else
+			memcpy(out + at, text + at, step);
+		at += step;
+	}
+	out[at] = '\0';
+}

@@ -47,6 +47,9 @@ enum status str_integer(const char *text, int64_t min, int64_t max, int64_t *out
 /* A finite decimal number.  BAD_INPUT for anything else. */
 enum status str_number(const char *text, double *out) MUST_CHECK;
 
+/* Copies what fits of a text for people, up to the end of a character, as one line: control characters become spaces. */
+void str_one_line(char *out, size_t size, const char *text);
+
 /* A duration for people: "850 ms", "12 s", "5 min", "3 h", "2 d". */
 void str_ago(char *out, size_t size, int64_t ms);
 

@@ -1,5 +1,9 @@
 #include "cli/cli.h"
 
+#include "os/file.h"
+
+#include <unistd.h>
+
 static const struct param *
 next_positional(const struct verb *verb, const json_t *args)
 {
@@ -20,21 +24,24 @@ wrong(const struct param *param, const char *value, const char *wanted, struct b
 	               param->positional ? param->placeholder : param->name, value, wanted);
 }
 
-/* A list: given again, or with commas; `_` may stand for `-`. */
+/* A list: given again, or with commas, which a pair's value may hold. */
 static enum status
-set_many(json_t *args, const char *key, const char *value)
+set_many(const struct param *param, json_t *args, const char *key, const char *value, struct buf *why)
 {
-	json_t *list = json_object_get(args, key);
+	json_t *list = json_object_get(args, key), *text;
 
 	if (list == NULL) {
 		list = json_array();
 		json_object_set_new(args, key, list);
 	}
 	while (*value != '\0') {
-		size_t len = strcspn(value, ",");
+		size_t len = param->type == PARAM_PAIR ? strlen(value) : strcspn(value, ",");
 
+		text = len == 0 ? NULL : json_stringn(value, len);
+		if (len > 0 && text == NULL)
+			return why_not(why, BAD_INPUT, "%s is not valid UTF-8", param->name);
 		if (len > 0)
-			json_array_append_new(list, json_stringn(value, len));
+			json_array_append_new(list, text);
 		value += len;
 		value += *value == ',';
 	}
@@ -70,15 +77,58 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 		json_object_set_new(args, key, json_true());
 		return OK;
 	case PARAM_TEXT:
+	case PARAM_LONG:
+	case PARAM_PAIR:
 		break;
 	}
 	if (param->many)
-		return set_many(args, key, value);
+		return set_many(param, args, key, value, why);
 	text = json_string(value);
 	if (text == NULL)
 		return why_not(why, BAD_INPUT, "%s is not valid UTF-8", param->name);
 	json_object_set_new(args, key, text);
 	return OK;
+}
+
+/* A long text from a file, or from stdin for "-".  The newlines at its end are not of it. */
+static enum status
+set_from(const struct param *param, const char *path, json_t *args, struct buf *why)
+{
+	char key[LABEL_MAX + 1];
+	struct buf text;
+	uint64_t dropped = 0;
+	enum status status;
+	json_t *value;
+
+	buf_init(&text, LONG_TEXT_MAX);
+	status = str_equal(path, "-") ? file_drain(STDIN_FILENO, &text, &dropped, why) : file_read(path, &text, why);
+	if (status == OK && dropped > 0)
+		status = why_not(why, BAD_INPUT, "%s: %llu bytes on stdin; the limit is %zu", param->name,
+		                 (unsigned long long)text.len + dropped, LONG_TEXT_MAX);
+	while (status == OK && text.len > 0 && text.data[text.len - 1] == '\n')
+		text.len--;
+	value = status == OK ? json_stringn(text.len == 0 ? "" : text.data, text.len) : NULL;
+	buf_release(&text);
+	if (status != OK)
+		return status;
+	if (value == NULL)
+		return why_not(why, BAD_INPUT, "%s is not valid UTF-8", param->name);
+	param_key(param, key);
+	json_object_set_new(args, key, value);
+	return OK;
+}
+
+/* Of an option "NAME_file" the long text NAME; else NULL. */
+static const struct param *
+long_param(const struct verb *verb, char *name)
+{
+	const struct param *param;
+
+	if (!str_ends(name, "_file"))
+		return NULL;
+	name[strlen(name) - strlen("_file")] = '\0';
+	param = param_find(verb, name);
+	return param != NULL && param->type == PARAM_LONG ? param : NULL;
 }
 
 /* "--name value", "--name=value" or "--flag"; *used words. */
@@ -87,7 +137,7 @@ parse_option(const struct verb *verb, int count, char **words, json_t *args, int
 {
 	const char *word = words[0] + 2, *equals = strchr(word, '=');
 	char name[LABEL_MAX + 1];
-	const struct param *param;
+	const struct param *param, *file = NULL;
 
 	*used = 1;
 	snprintf(name, sizeof name, "%.*s", equals == NULL ? LABEL_MAX : (int)(equals - word), word);
@@ -95,17 +145,17 @@ parse_option(const struct verb *verb, int count, char **words, json_t *args, int
 		if (*c == '-')
 			*c = '_';
 	param = param_find(verb, name);
-	if (param == NULL || (param->positional && !param->many))
+	if (param == NULL && (file = long_param(verb, name)) != NULL)
+		param = file;
+	if (param == NULL || (param->positional && !param->many && file == NULL))
 		return why_not(why, USAGE, "%s: no option %.100s; see `stile help %s`", verb->name, words[0], verb->name);
 	if (param->type == PARAM_FLAG)
 		return equals == NULL ? set(param, "", args, why)
 		                      : why_not(why, USAGE, "%s: --%s takes no value", verb->name, param->name);
-	if (equals != NULL)
-		return set(param, equals + 1, args, why);
-	if (count < 2)
-		return why_not(why, USAGE, "%s: --%s needs a value", verb->name, param->name);
-	*used = 2;
-	return set(param, words[1], args, why);
+	if (equals == NULL && count < 2)
+		return why_not(why, USAGE, "%s: --%s%s needs a value", verb->name, param->name, file == NULL ? "" : "-file");
+	*used = equals == NULL ? 2 : 1;
+	return (file == NULL ? set : set_from)(param, equals == NULL ? words[1] : equals + 1, args, why);
 }
 
 bool
@@ -143,7 +193,7 @@ parse_words(const struct verb *verb, int count, char **words, json_t *args, bool
 			param = next_positional(verb, args);
 			if (param == NULL)
 				return why_not(why, USAGE, "%s: what is \"%.100s\"?  See `stile help %s`", verb->name, words[i], verb->name);
-			status = set(param, words[i], args, why);
+			status = (options && param->type == PARAM_LONG && str_equal(words[i], "-") ? set_from : set)(param, words[i], args, why);
 		}
 		if (status != OK)
 			return status;

@@ -136,11 +136,29 @@ print_table(const char *wanted, const char *noun, const json_t *rows, struct buf
 	}
 }
 
+/* A value beside its name is never cut, however long a text it is; its further lines stand under its first. */
+static void
+print_value(const char *key, const json_t *value, struct buf *out)
+{
+	char text[CELL_MAX];
+
+	if (!json_is_string(value)) {
+		cell(key, value, text);
+		buf_text(out, text);
+		return;
+	}
+	for (const char *c = json_string_value(value); *c != '\0'; c++)
+		if (*c == '\n')
+			buf_printf(out, "\n%19s", "");
+		else
+			buf_add(out, (unsigned char)*c < ' ' || *c == 0x7f ? "?" : c, 1);
+}
+
 /* One line a field; what stands inside an object is named by its path. */
 static void
-print_fields(const json_t *object, const char *path, struct buf *out)
+print_fields(const json_t *object, const char *path, const char *columns, struct buf *out)
 {
-	char text[CELL_MAX], name[CELL_MAX];
+	char name[CELL_MAX];
 	const char *key;
 	json_t *value;
 
@@ -148,16 +166,18 @@ print_fields(const json_t *object, const char *path, struct buf *out)
 	{
 		snprintf(name, sizeof name, "%.100s%s%.100s", path, *path == '\0' ? "" : ".", key);
 		if (json_is_object(value)) {
-			print_fields(value, name, out);
+			print_fields(value, name, NULL, out);
 			continue;
 		}
 		if (json_is_array(value)) {
 			if (json_array_size(value) > 0)
-				print_table(NULL, key, value, out);
+				print_table(columns, key, value, out);
+			columns = NULL;
 			continue;
 		}
-		cell(key, value, text);
-		buf_printf(out, "%-18s %s\n", name, text);
+		buf_printf(out, "%-18s ", name);
+		print_value(key, value, out);
+		buf_text(out, "\n");
 	}
 }
 
@@ -170,5 +190,5 @@ cli_print(const struct verb *verb, const json_t *result, struct buf *out)
 	if (json_object_size(result) == 1 && json_is_array(only))
 		print_table(verb->columns, key, only, out);
 	else
-		print_fields(result, "", out);
+		print_fields(result, "", verb->columns, out);
 }

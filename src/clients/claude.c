@@ -29,25 +29,6 @@ take_text(const json_t *object, const char *key, char *out, size_t size)
 		memcpy(out, text, strlen(text) + 1);
 }
 
-/* Copies what fits of a text for people, up to the end of a character, as one line. */
-static void
-take_line(const char *text, char *out, size_t size)
-{
-	size_t len = strlen(text), at = 0, step;
-
-	while (at < len) {
-		step = str_char(text + at, len - at);
-		if (step == 0 || at + step >= size)
-			break;
-		if (str_is_control(text + at))
-			memset(out + at, ' ', step);
-		else
-			memcpy(out + at, text + at, step);
-		at += step;
-	}
-	out[at] = '\0';
-}
-
 static void
 say_start(const json_t *payload, struct event *out)
 {
@@ -72,7 +53,7 @@ say_permission(const json_t *payload, struct event *out)
 	(void)payload;
 	if (*out->tool != '\0')
 		snprintf(line, sizeof line, "permission for %s", out->tool);
-	take_line(line, out->detail, sizeof out->detail);
+	str_one_line(out->detail, sizeof out->detail, line);
 }
 
 /* Before 2.1 a notification had no type, and even later it is often missing (anthropics/claude-code #11964). */
@@ -92,7 +73,7 @@ say_notification(const json_t *payload, struct event *out)
 	if (!asks && !(*type == '\0' && message_asks(message)))
 		return;
 	out->kind = EVENT_ASKS;
-	take_line(*message == '\0' ? type : message, out->detail, sizeof out->detail);
+	str_one_line(out->detail, sizeof out->detail, *message == '\0' ? type : message);
 }
 
 static void
@@ -100,13 +81,13 @@ say_elicitation(const json_t *payload, struct event *out)
 {
 	const char *message = json_text(payload, "message", "");
 
-	take_line(*message == '\0' ? "an answer" : message, out->detail, sizeof out->detail);
+	str_one_line(out->detail, sizeof out->detail, *message == '\0' ? "an answer" : message);
 }
 
 static void
 say_end(const json_t *payload, struct event *out)
 {
-	take_line(json_text(payload, "reason", ""), out->detail, sizeof out->detail);
+	str_one_line(out->detail, sizeof out->detail, json_text(payload, "reason", ""));
 }
 
 /*

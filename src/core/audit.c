@@ -1,16 +1,13 @@
 #include "core/audit.h"
 
-/* Rows carry the epoch of the instructions in force; there are none yet. */
-#define EPOCH 0
-
 void
 audit_add(struct txn *txn, const char *session, const char *kind, const char *subject, const char *before, const char *after)
 {
 	db_run(txn->db,
 	       "INSERT INTO audit (project, at_ms, session, actor, kind, subject, before, after, epoch)"
-	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, COALESCE((SELECT p.epoch FROM project p WHERE p.project = $1), 0))",
 	       DB_TEXT(txn->project), DB_INT(txn->now_ms), DB_TEXT(session), DB_TEXT(txn->actor), DB_TEXT(kind), DB_TEXT(subject),
-	       DB_TEXT(before), DB_TEXT(after), DB_INT(EPOCH));
+	       DB_TEXT(before), DB_TEXT(after));
 }
 
 static json_t *

@@ -1,5 +1,6 @@
 /*
- * The trail: one row per change, written in the change's own transaction, never altered.  It tells who, what, before, after.
+ * The trail: one row per change, written in the change's own transaction, never altered.  It tells who, what, before, after,
+ * and under which epoch of the instructions.
  */
 #ifndef CORE_AUDIT_H
 #define CORE_AUDIT_H

@@ -48,13 +48,13 @@ read_facts(struct txn *txn, const struct binding_ask *ask, struct slot_facts *ou
 
 /* Queued: one more generation, and whose the value is. */
 static void
-add_generation(struct txn *txn, const char *session, const char *slot, const char *scope, const char *value, int64_t generation)
+add_generation(struct txn *txn, const char *session, const char *slot, const char *scope, const char *value)
 {
 	db_run(txn->db,
 	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by)"
-	       " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_INT(generation), DB_TEXT(value), DB_INT(txn->now_ms),
-	       DB_TEXT(txn->actor));
+	       " VALUES ($1, $2, $3, COALESCE((SELECT max(b.generation) FROM binding b WHERE b.project = $1 AND b.session = $2"
+	       " AND b.slot = $3), 0) + 1, $4, $5, $6)",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_TEXT(value), DB_INT(txn->now_ms), DB_TEXT(txn->actor));
 	/* the same session may come back to an earlier value of its own; the key keeps it from being another's */
 	db_run(txn->db,
 	       "INSERT INTO binding_owner (project, slot, scope, value, session) VALUES ($1, $2, $3, $4, $5)"
@@ -95,7 +95,7 @@ bind_next(struct txn *txn, const struct binding_ask *ask, const struct slot_fact
 	struct binding back;
 	enum status status;
 
-	add_generation(txn, ask->session, ask->slot, conversation ? facts->client : "", ask->value, facts->bound.generation + 1);
+	add_generation(txn, ask->session, ask->slot, conversation ? facts->client : "", ask->value);
 	if (conversation)
 		db_run(txn->db, "UPDATE session SET client_session = $1 WHERE project = $2 AND session = $3", DB_TEXT(ask->value),
 		       DB_TEXT(txn->project), DB_TEXT(ask->session));
@@ -174,21 +174,25 @@ binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why)
 	return OK;
 }
 
-/* The session of the client's id (column 24 is 1), and for a start every other that may matter. */
+/*
+ * The session of the client's id (the column after its own is 1), and for a start every other that may matter.  What the
+ * project says stands in each row, and there is one also when no session is.
+ */
 static enum status
 ask_known(struct txn *txn, const struct session_start *start, bool roster, struct db_rows *rows, struct buf *why)
 {
 	if (!roster)
 		return db_ask(txn->db, rows, why,
-		              "SELECT " SESSION_COLUMNS ", 1, (SELECT reaped_ms FROM project p WHERE p.project = $1) FROM session"
-		              " WHERE project = $1 AND session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
+		              "SELECT " SESSION_COLUMNS ", 1, reaped_ms, epoch FROM (SELECT 1 AS one) AS one"
+		              " LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
+		              " AND s.session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
 		              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3)",
 		              DB_TEXT(txn->project), DB_TEXT(start->client), DB_TEXT(start->client_session));
 	return db_ask(txn->db, rows, why,
 	              "SELECT " SESSION_COLUMNS ", CASE WHEN session = (SELECT o.session FROM binding_owner o WHERE o.project = $1"
-	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known,"
-	              " (SELECT reaped_ms FROM project p WHERE p.project = $1) FROM session"
-	              " WHERE project = $1 AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= $4)"
+	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known, reaped_ms, epoch"
+	              " FROM (SELECT 1 AS one) AS one LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
+	              " AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= $4)"
 	              " OR session = (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation'"
 	              " AND o.scope = $2 AND o.value = $3)) ORDER BY started_ms, session LIMIT 10000",
 	              DB_TEXT(txn->project), DB_TEXT(start->client), DB_TEXT(start->client_session), DB_INT(txn->now_ms - JUST_MS));
@@ -221,29 +225,21 @@ continued_by_clear(const struct session_start *start, const struct session_list 
 	return ended_count == 0 && live_count == 1 ? live : NULL;
 }
 
-static enum status
-join(struct txn *txn, const struct session_start *start, struct arrived *out, struct buf *why)
+/* Queued. */
+static void
+join(struct txn *txn, const struct session_start *start, struct arrived *out)
 {
-	struct binding_ask ask = {.session = out->session.id, .slot = SLOT_CONVERSATION, .value = start->client_session};
 	const char *actor = txn->actor;
-	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT max(generation) FROM binding WHERE project = $1 AND session = $2 AND slot = $3",
-	                            DB_TEXT(txn->project), DB_TEXT(ask.session), DB_TEXT(ask.slot));
 
-	if (status != OK)
-		return status;
 	txn->actor = out->session.id;
-	add_generation(txn, ask.session, ask.slot, start->client, ask.value, db_int(&rows, 0, 0) + 1);
-	db_rows_release(&rows);
-	audit_add(txn, ask.session, "binding.set", ask.slot, out->session.client_session, ask.value);
+	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session);
+	audit_add(txn, out->session.id, "binding.set", SLOT_CONVERSATION, out->session.client_session, start->client_session);
 	txn->actor = actor;
 	snprintf(out->session.client_session, sizeof out->session.client_session, "%s", start->client_session);
 	/* it began before the end that it undoes was told */
 	if (out->session.state == SESSION_ENDED && start->began_ms > 0 && start->began_ms < out->session.state_ms)
 		out->session.state_ms = start->began_ms;
 	out->joined = true;
-	return OK;
 }
 
 static enum status
@@ -253,7 +249,7 @@ make(struct txn *txn, const struct session_start *start, struct arrived *out, st
 
 	if (status != OK)
 		return status;
-	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session, 1);
+	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session);
 	out->created = true;
 	return OK;
 }
@@ -268,6 +264,9 @@ sort_out(const struct db_rows *rows, struct arrived *out, bool *known, struct bu
 		return why_not(why, NO_MEMORY, "out of memory");
 	for (size_t i = 0; i < rows->count; i++) {
 		out->reaped_ms = db_int(rows, i, SESSION_COLUMN_COUNT + 1);
+		out->epoch = db_int(rows, i, SESSION_COLUMN_COUNT + 2);
+		if (db_is_null(rows, i, 0))
+			continue;
 		if (db_int(rows, i, SESSION_COLUMN_COUNT) == 1) {
 			session_from_row(rows, i, &out->session);
 			*known = true;
@@ -310,7 +309,7 @@ binding_arrive(struct txn *txn, const struct session_start *start, enum arrival 
 		goes_on = continued_by_clear(start, &found.others);
 	if (goes_on != NULL) {
 		found.session = *goes_on;
-		status = join(txn, start, &found, why);
+		join(txn, start, &found);
 	} else if (status == OK && !known && arrival == ARRIVAL_GLANCE) {
 		status = why_not(why, NO_SUCH, "no event of this session has come yet");
 	} else if (status == OK && !known) {

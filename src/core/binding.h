@@ -51,6 +51,7 @@ struct arrived {
 	bool joined;                /* an id that is new here became the session's next conversation */
 	struct session_list others; /* of a start: the live sessions there are besides */
 	int64_t reaped_ms;          /* when dead agents were last looked for */
+	int64_t epoch;              /* of the codebase's instructions */
 };
 
 /*

@@ -2,9 +2,8 @@
 
 #include "core/audit.h"
 
-/* The configured percents, ascending or not.  BAD_CONFIG. */
-static enum status
-read_percents(const struct config *config, int64_t out[CHECKPOINTS_MAX], size_t *count, struct buf *why)
+enum status
+checkpoint_percents(const struct config *config, int64_t out[CHECKPOINTS_MAX], size_t *count, struct buf *why)
 {
 	const char *text = config_get(config, "stile", "checkpoints");
 	char field[8];
@@ -32,7 +31,7 @@ checkpoint_check(const struct config *config, struct buf *why)
 	int64_t percents[CHECKPOINTS_MAX];
 	size_t count;
 
-	return read_percents(config, percents, &count, why);
+	return checkpoint_percents(config, percents, &count, why);
 }
 
 static bool
@@ -109,7 +108,7 @@ checkpoint_report(struct txn *txn, const struct session *session, bool tell, str
 	int64_t percents[CHECKPOINTS_MAX], tokens;
 	struct checkpoint_list known;
 	size_t count;
-	enum status status = read_percents(txn->config, percents, &count, why);
+	enum status status = checkpoint_percents(txn->config, percents, &count, why);
 
 	*fired = *told = (struct checkpoint_list){0};
 	if (status == OK)

@@ -24,6 +24,9 @@ struct checkpoint_list {
 	size_t count;
 };
 
+/* The configured percents, ascending or not.  BAD_CONFIG with `why`. */
+enum status checkpoint_percents(const struct config *config, int64_t out[CHECKPOINTS_MAX], size_t *count, struct buf *why) MUST_CHECK;
+
 /* Whether the configured percents can be followed.  BAD_CONFIG with `why`. */
 enum status checkpoint_check(const struct config *config, struct buf *why) MUST_CHECK;
 

@@ -20,6 +20,7 @@ void
 event_answer_release(struct event_answer *answer)
 {
 	session_list_release(&answer->arrived.others);
+	instruction_news_release(&answer->news);
 }
 
 /* What each kind does to the session's state, and which counter it adds to. */
@@ -214,8 +215,10 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 	session->event_ms = txn->now_ms;
 	count(txn, event, answer);
 	note_reaping(txn, answer);
+	if (event->can_speak)
+		status = instruction_tell(txn, session, answer->arrived.epoch, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
-	if (event->look_count > 0 || event->context >= 0 || event->can_speak)
+	if (status == OK && (event->look_count > 0 || event->context >= 0 || event->can_speak))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);
 	if (status != OK)
 		event_answer_release(answer);

@@ -7,6 +7,7 @@
 
 #include "core/binding.h"
 #include "core/checkpoint.h"
+#include "core/instruction_report.h"
 #include "core/pressure.h"
 #include "core/spend.h"
 
@@ -62,6 +63,7 @@ struct event_answer {
 	int64_t at_ms; /* the transaction's instant */
 	struct checkpoint_list fired;
 	struct checkpoint_list told;
+	struct instruction_news news; /* to be told to the model */
 	bool reap_due;
 };
 

@@ -37,6 +37,7 @@ session_from_row(const struct db_rows *rows, size_t row, struct session *out)
 	    .events = db_int(rows, row, 12),
 	    .generation = db_int(rows, row, 13),
 	    .generation_ms = db_int(rows, row, 14),
+	    .told_epoch = db_int(rows, row, 24),
 	    .budget = db_int(rows, row, 15),
 	    .budget_given = db_int(rows, row, 16) != 0,
 	    .process = {.pid = db_int(rows, row, 17), .start = db_int(rows, row, 18), .space = db_int(rows, row, 19)},
@@ -65,6 +66,7 @@ fill(struct txn *txn, const struct session_start *start, struct session *out)
 	out->state_ms = began_ms;
 	out->started_ms = out->event_ms = out->generation_ms = txn->now_ms;
 	out->generation = 1;
+	out->told_epoch = -1;
 	out->budget = start->budget;
 	out->budget_given = start->budget > 0;
 	out->process = start->process;
@@ -130,14 +132,14 @@ session_save(struct txn *txn, const struct session *session)
 	       "UPDATE session SET client_session = $1, client_version = $2, state = $3, state_ms = $4, waiting_for = $5,"
 	       " event_ms = $6, ended_ms = $7, end_reason = $8, events = $9, generation = $10, generation_ms = $11, budget = $12,"
 	       " budget_given = $13, pid = $14, pid_start = $15, pid_space = $16, pid_boot = $17, cwd = $18, worktree = $19,"
-	       " branch = $20 WHERE project = $21 AND session = $22",
+	       " branch = $20, told_epoch = $21 WHERE project = $22 AND session = $23",
 	       DB_TEXT(session->client_session), DB_TEXT(session->client_version), DB_TEXT(session_state_name(session->state)),
 	       DB_INT(session->state_ms), DB_TEXT(session->waiting_for), DB_INT(session->event_ms),
 	       session->ended_ms == 0 ? DB_NULL : DB_INT(session->ended_ms), DB_TEXT(session->end_reason), DB_INT(session->events),
 	       DB_INT(session->generation), DB_INT(session->generation_ms), DB_INT(session->budget), DB_INT(session->budget_given),
 	       DB_INT(session->process.pid), DB_INT(session->process.start), DB_INT(session->process.space),
 	       DB_TEXT(session->process.boot), DB_TEXT(session->cwd), DB_TEXT(session->worktree), DB_TEXT(session->branch),
-	       DB_TEXT(txn->project), DB_TEXT(session->id));
+	       DB_INT(session->told_epoch), DB_TEXT(txn->project), DB_TEXT(session->id));
 }
 
 static const struct session_move_row *

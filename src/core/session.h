@@ -41,6 +41,7 @@ struct session {
 	int64_t events;
 	int64_t generation;
 	int64_t generation_ms;
+	int64_t told_epoch; /* of the instructions, up to which its model was told; -1 = never */
 	int64_t budget;
 	bool budget_given;
 	struct process process; /* pid 0 = not known */
@@ -102,8 +103,8 @@ void session_open_generation(struct txn *txn, struct session *session, const cha
 #define SESSION_COLUMNS                                                                                                         \
 	"session, client, client_session, client_version, parent, state, state_ms, waiting_for, started_ms, event_ms, ended_ms,"    \
 	" end_reason, events, generation, generation_ms, budget, budget_given, pid, pid_start, pid_space, pid_boot, cwd, worktree," \
-	" branch"
-#define SESSION_COLUMN_COUNT 24
+	" branch, told_epoch"
+#define SESSION_COLUMN_COUNT 25
 void session_from_row(const struct db_rows *rows, size_t row, struct session *out);
 
 struct session_list {

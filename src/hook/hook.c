@@ -1,4 +1,4 @@
-#include "hook/hook.h"
+#include "hook/tell.h"
 
 #include "os/clock.h"
 #include "os/file.h"
@@ -8,8 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ANSWER_MAX ((size_t)8 << 10) /* bytes that one answer says to the model */
-#define PEERS_TOLD 5
+#define ANSWER_MAX ((size_t)24 << 10) /* bytes that one answer says to the model */
 
 #define WAIT_END_MS 500 /* at SessionEnd the client gives all hooks together about 1.5 s */
 #define WAIT_HOOK_MS 2000
@@ -112,43 +111,6 @@ hook_first_time(const struct event *event)
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0 || errno != EEXIST;
-}
-
-static void
-tell_peers(const struct event_answer *answer, struct buf *out)
-{
-	const struct session_list *others = &answer->arrived.others;
-	char ago[24];
-
-	buf_printf(out, "Stile: you are session %s on this codebase.", answer->arrived.session.id);
-	if (others->count == 0) {
-		buf_text(out, " No other agent session is live here.");
-		return;
-	}
-	buf_printf(out, " %zu other agent session%s live here and may change the same files:", others->count,
-	           others->count == 1 ? " is" : "s are");
-	for (size_t i = 0; i < others->count && i < PEERS_TOLD; i++) {
-		const struct session *peer = &others->items[i];
-
-		str_ago(ago, sizeof ago, answer->at_ms - peer->event_ms);
-		buf_printf(out, "\n- %s %s: %s, last seen %s ago, in %.120s%s%s", peer->client, peer->id, session_state_name(peer->state),
-		           ago, peer->cwd, peer->branch[0] == '\0' ? "" : " on branch ", peer->branch);
-	}
-	if (others->count > PEERS_TOLD)
-		buf_printf(out, "\n- and %zu more; `stile status` lists them", others->count - PEERS_TOLD);
-}
-
-static void
-tell_checkpoints(const struct event_answer *answer, struct hook_answer *out)
-{
-	for (size_t i = 0; i < answer->told.count; i++) {
-		const struct checkpoint *one = &answer->told.items[i];
-
-		buf_printf(&out->to_model, "%sStile: context checkpoint %lld %%: %lld of %lld tokens in use.",
-		           out->to_model.len > 0 ? "\n" : "", (long long)one->percent, (long long)one->tokens, (long long)one->budget);
-		buf_printf(&out->to_person, "%sstile: context checkpoint %lld %% (%lld of %lld tokens)",
-		           out->to_person.len > 0 ? "; " : "", (long long)one->percent, (long long)one->tokens, (long long)one->budget);
-	}
 }
 
 /* Whether the file ends in mid-line.  One that isn't there is made: the client may only have named it. */
@@ -290,6 +252,7 @@ speak(struct context *context, const struct client *client, struct event *event,
 			tell_peers(found, &answer.to_model);
 	}
 	tell_checkpoints(found, &answer);
+	tell_instructions(&context->engine.config, found, &answer.to_model);
 	status = render(client, event, &answer);
 	answer_release(&answer);
 	return status;

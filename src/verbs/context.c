@@ -1,5 +1,7 @@
 #include "base/config.h"
 #include "core/checkpoint.h"
+#include "core/instruction_report.h"
+#include "core/retention.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "verbs/verb.h"
@@ -53,7 +55,7 @@ check(const struct config *config, struct buf *why)
 {
 	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
 	char section[LABEL_MAX + 20];
-	int64_t number;
+	int64_t number, other;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
 
 	if (status == OK && number < 1)
@@ -68,6 +70,10 @@ check(const struct config *config, struct buf *why)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
 	if (status == OK)
 		status = checkpoint_check(config, why);
+	if (status == OK)
+		status = instruction_config(config, &number, &other, why);
+	if (status == OK)
+		status = retention_config(config, &number, &other, why);
 	snprintf(section, sizeof section, "profile %.100s", profile);
 	if (status == OK && !config_has(config, section))
 		status = why_not(why, BAD_CONFIG, "config: [stile] profile = %s: there is no [%s]", profile, section);

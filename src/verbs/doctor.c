@@ -6,6 +6,7 @@
 #include "os/file.h"
 #include "os/gate.h"
 #include "verbs/install.h"
+#include "verbs/mirror.h"
 #include "verbs/tables.h"
 
 #include <fcntl.h>
@@ -141,6 +142,23 @@ check_store(struct examination *exam)
 	buf_release(&why);
 }
 
+static void
+report_mirror(void *exam, int state, const char *line)
+{
+	report(exam, "export", state == 0 ? FINE : ODD, "%s", line);
+}
+
+static void
+check_mirrors(struct examination *exam)
+{
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	if (exam->call->context->engine_open && mirror_findings(exam->call->context, report_mirror, exam, &why) != OK)
+		report(exam, "export", BAD, "%s", why.data);
+	buf_release(&why);
+}
+
 /*
  * Sends the reserved tool through the command line as the client's settings have it, and looks at the form of the denial:
  * Claude Code blocks at status 2 with a reason on stderr and nothing on stdout, and at nothing else that we use.
@@ -243,6 +261,7 @@ run_doctor(struct call *call)
 
 	json_object_set_new(call->result, "checks", exam.checks);
 	check_store(&exam);
+	check_mirrors(&exam);
 	if (install_state(call->context, check_worktree, &exam) != OK)
 		report(&exam, "worktrees", BAD, "%s: the worktrees can't be listed", call->context->place.root);
 	check_agents(&exam);

@@ -1,6 +1,7 @@
 #include "verbs/event.h"
 
 #include "core/audit.h"
+#include "verbs/mirror.h"
 #include "verbs/reap.h"
 
 struct position {
@@ -51,6 +52,8 @@ event_handle(struct context *context, struct event *event, struct event_answer *
 
 	if (status == OK)
 		ride_along(context, answer->reap_due);
+	if (status == OK && event->kind == EVENT_TURN_ENDS)
+		mirror_turn(context, answer->arrived.session.id);
 	return status;
 }
 

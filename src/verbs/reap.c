@@ -1,6 +1,6 @@
 #include "verbs/reap.h"
 
-#include "core/session.h"
+#include "core/retention.h"
 #include "verbs/install.h"
 
 struct reaping {
@@ -74,12 +74,37 @@ reap(struct context *context, size_t *count, json_t *lost, struct buf *why)
 	return status;
 }
 
+static enum status
+look_for_old(struct txn *txn, void *due, struct buf *why)
+{
+	return retention_due(txn, due, why);
+}
+
+static enum status
+remove_old(struct txn *txn, void *removed, struct buf *why)
+{
+	return retention_apply(txn, removed, why);
+}
+
+enum status
+reap_old(struct context *context, struct retention *removed, struct buf *why)
+{
+	bool due = false;
+	enum status status = engine_read(&context->engine, look_for_old, &due, why);
+
+	*removed = (struct retention){0};
+	return status == OK && due ? engine_run(&context->engine, remove_old, removed, why) : status;
+}
+
 void
 ride_along(struct context *context, bool reap_due)
 {
+	struct retention removed;
 	size_t count;
 
 	if (reap_due && reap(context, &count, NULL, NULL) != OK)
+		return;
+	if (reap_due && reap_old(context, &removed, NULL) != OK)
 		return;
 	if (install_new_worktrees(context, NULL) != OK)
 		return;

@@ -1,9 +1,11 @@
 /*
- * Looking for agents that are gone.  No daemon does it: it rides along with hooks and commands, at most every so often.
+ * Looking for agents that are gone, and for what is too old.  No daemon does it: it rides along with hooks and commands, at
+ * most every so often.
  */
 #ifndef VERBS_REAP_H
 #define VERBS_REAP_H
 
+#include "core/retention.h"
 #include "verbs/verb.h"
 
 /*
@@ -13,9 +15,12 @@
  */
 enum status reap(struct context *context, size_t *count, json_t *lost, struct buf *why) MUST_CHECK;
 
+/* Removes what is old, one go, if there is any; *removed tells how much. */
+enum status reap_old(struct context *context, struct retention *removed, struct buf *why) MUST_CHECK;
+
 /*
- * What rides along with hooks and commands: looking for the dead, if that is due, and hooks for worktrees that were made since.
- * Its failure is nobody's here: whoever comes next tries again, and `doctor` tells.
+ * What rides along with hooks and commands: looking for the dead and the old, if that is due, and hooks for worktrees that were
+ * made since.  Its failure is nobody's here: whoever comes next tries again, and `doctor` tells.
  */
 void ride_along(struct context *context, bool reap_due);
 

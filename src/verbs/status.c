@@ -1,8 +1,11 @@
+#include "core/instruction_report.h"
 #include "core/metric.h"
 #include "core/pressure.h"
 #include "core/session.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
+
+#define CONFLICTS_SHOWN 20
 
 /* `status`: who is here, in what state, how full, and whom they wait for. */
 struct work {
@@ -58,6 +61,20 @@ rule_status(struct txn *txn, void *data, struct buf *why)
 	return status;
 }
 
+/* The instructions' contradictions, an answer of their own; the key is there only when there are any. */
+static enum status
+rule_conflicts(struct txn *txn, void *data, struct buf *why)
+{
+	struct work *work = data;
+	json_t *conflicts = json_array();
+	enum status status = instruction_conflicts(txn, false, CONFLICTS_SHOWN, conflicts, why);
+
+	if (json_array_size(conflicts) > 0)
+		json_object_set(work->call->result, "conflicts", conflicts);
+	json_decref(conflicts);
+	return status;
+}
+
 static enum status
 run_status(struct call *call)
 {
@@ -70,6 +87,8 @@ run_status(struct call *call)
 		reaped = 0;
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_status, &work, call->why);
+	if (status == OK)
+		status = engine_read(&call->context->engine, rule_conflicts, &work, call->why);
 	session_list_release(&work.list);
 	return status;
 }

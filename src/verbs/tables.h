@@ -14,6 +14,8 @@ extern const struct verb_table verbs_status;
 extern const struct verb_table verbs_doctor;
 extern const struct verb_table verbs_session;
 extern const struct verb_table verbs_metric;
+extern const struct verb_table verbs_instruction;
+extern const struct verb_table verbs_legacy;
 extern const struct verb_table verbs_audit;
 extern const struct verb_table verbs_diagnose;
 

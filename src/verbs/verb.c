@@ -1,9 +1,11 @@
 #include "verbs/verb.h"
 
+#include "verbs/mirror.h"
 #include "verbs/tables.h"
 
 static const struct verb_table *const tables[] = {
-    &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric, &verbs_audit, &verbs_diagnose,
+    &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric,
+    &verbs_instruction, &verbs_legacy, &verbs_audit, &verbs_diagnose,
 };
 
 const struct verb *
@@ -58,7 +60,7 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 	if (param->many) {
 		if (!json_is_array(value))
 			wanted = "a list";
-	} else if (param->type == PARAM_TEXT) {
+	} else if (param->type == PARAM_TEXT || param->type == PARAM_LONG || param->type == PARAM_PAIR) {
 		if (!json_is_string(value))
 			wanted = "a text";
 		else if (strlen(json_string_value(value)) != json_string_length(value))
@@ -126,6 +128,8 @@ verb_run(const struct verb *verb, struct call *call)
 	status = check_args(verb, call->args, call->why);
 	if (status == OK)
 		status = verb->run(call);
+	if (status == OK && (verb->does & DOES_WRITE) != 0 && str_starts(verb->name, "instruction "))
+		mirror_instructions(call->context, call->result);
 	/* an answer that lacks parts is none */
 	if (status == OK && json_starved())
 		status = (verb->does & DOES_READ) != 0

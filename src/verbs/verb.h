@@ -41,7 +41,12 @@ enum status context_open(struct context *context, bool make, struct buf *why) MU
 enum status context_config(const struct context *context, struct config *config, struct buf *why) MUST_CHECK;
 void context_release(struct context *context, bool process_ends);
 
-enum param_type { PARAM_TEXT, PARAM_WHOLE, PARAM_NUMBER, PARAM_DURATION, PARAM_FLAG };
+/*
+ * A long text of at most LONG_TEXT_MAX bytes may on the command line also come from a file, --NAME-file F, or from stdin, `-`.
+ * A pair is "KEY=VALUE"; given several times it is not taken apart at commas.
+ */
+enum param_type { PARAM_TEXT, PARAM_LONG, PARAM_PAIR, PARAM_WHOLE, PARAM_NUMBER, PARAM_DURATION, PARAM_FLAG };
+#define LONG_TEXT_MAX ((size_t)64 << 10)
 
 struct param {
 	const char *name;        /* "client-session"; in JSON the same with _ for - */

@@ -1,0 +1,103 @@
+#include "core/retention.h"
+
+#include "core/audit.h"
+
+enum status
+retention_config(const struct config *config, int64_t *sessions_ms, int64_t *audit_ms, struct buf *why)
+{
+	enum status status = config_duration(config, "stile", "keep_sessions", sessions_ms, why);
+
+	if (status == OK)
+		status = config_duration(config, "stile", "keep_audit", audit_ms, why);
+	if (status == OK && (*sessions_ms < RETENTION_LEAST_MS || *audit_ms < RETENTION_LEAST_MS))
+		return why_not(why, BAD_CONFIG, "config: [stile] keep_sessions and keep_audit are at least 1h");
+	return status;
+}
+
+enum status
+retention_due(struct txn *txn, bool *due, struct buf *why)
+{
+	int64_t sessions_ms, audit_ms;
+	struct db_rows rows;
+	enum status status = retention_config(txn->config, &sessions_ms, &audit_ms, why);
+
+	if (status == OK)
+		/* by its number the oldest row is at hand; by its project all would have to be sorted */
+		status = db_ask(txn->db, &rows, why,
+		                "SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms LIMIT 1),"
+		                " (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1)",
+		                DB_TEXT(txn->project));
+	if (status != OK)
+		return status;
+	*due = (!db_is_null(&rows, 0, 0) && db_int(&rows, 0, 0) < txn->now_ms - sessions_ms) ||
+	       (!db_is_null(&rows, 0, 1) && db_int(&rows, 0, 1) < txn->now_ms - audit_ms);
+	db_rows_release(&rows);
+	return OK;
+}
+
+/* Queued.  Whose a value is goes with the bindings that say so: else its id would be nobody's and yet taken. */
+static void
+remove_what_is_of(struct txn *txn, const char *session, const char *client)
+{
+	db_run(txn->db,
+	       "DELETE FROM binding_owner WHERE project = $1 AND session = $2 AND slot IN (SELECT b.slot FROM binding b"
+	       " WHERE b.project = $1 AND b.session = $2) AND scope IN ('', $3) AND value IN (SELECT b.value FROM binding b"
+	       " WHERE b.project = $1 AND b.session = $2)",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(client));
+	db_run(txn->db, "DELETE FROM binding WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM metric WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM metric_recent WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM transcript WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM spend WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	audit_add(txn, session, "session.removed", client, "", "");
+}
+
+static enum status
+remove_sessions(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "DELETE FROM session WHERE project = $1 AND session IN (SELECT s.session FROM session s"
+	                            " WHERE s.project = $1 AND s.ended_ms IS NOT NULL AND s.ended_ms < $2"
+	                            " AND s.state IN ('ended', 'lost') ORDER BY s.ended_ms LIMIT $3) RETURNING session, client",
+	                            DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_SESSIONS));
+
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < rows.count; i++)
+		remove_what_is_of(txn, db_text(&rows, i, 0), db_text(&rows, i, 1));
+	*count = rows.count;
+	db_rows_release(&rows);
+	return OK;
+}
+
+static enum status
+remove_rows(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "DELETE FROM audit WHERE seq IN (SELECT a.seq FROM audit a WHERE a.project || '' = $1"
+	                            " ORDER BY a.seq LIMIT $2) AND at_ms < $3 AND seq < (SELECT max(m.seq) FROM audit m) RETURNING seq",
+	                            DB_TEXT(txn->project), DB_INT(RETENTION_ROWS), DB_INT(before_ms));
+
+	if (status != OK)
+		return status;
+	*count = rows.count;
+	db_rows_release(&rows);
+	return OK;
+}
+
+enum status
+retention_apply(struct txn *txn, struct retention *out, struct buf *why)
+{
+	int64_t sessions_ms, audit_ms;
+	enum status status = retention_config(txn->config, &sessions_ms, &audit_ms, why);
+
+	*out = (struct retention){0};
+	if (status == OK)
+		status = remove_sessions(txn, txn->now_ms - sessions_ms, &out->sessions, why);
+	if (status == OK)
+		status = remove_rows(txn, txn->now_ms - audit_ms, &out->rows, why);
+	return status;
+}
