@@ -15,12 +15,16 @@ static const struct extra {
 static void
 usage(const struct verb *verb, FILE *out)
 {
+	const char *command = NULL;
+
 	fprintf(out, "stile %s", verb->name);
 	for (size_t i = 0; i < verb->param_count; i++) {
 		const struct param *param = &verb->params[i];
 		const char *open = param->required ? "" : "[", *close = param->required ? "" : "]";
 
-		if (param->positional)
+		if (param->type == PARAM_COMMAND)
+			command = param->placeholder;
+		else if (param->positional)
 			fprintf(out, " %s%s%s", open, param->placeholder, close);
 		else if (param->type == PARAM_FLAG)
 			fprintf(out, " %s--%s%s", open, param->name, close);
@@ -28,6 +32,8 @@ usage(const struct verb *verb, FILE *out)
 			fprintf(out, " %s--%s %s%s", open, param->name, param->placeholder, close);
 	}
 	fprintf(out, " [--json]");
+	if (command != NULL)
+		fprintf(out, " -- %s", command);
 }
 
 static void
@@ -83,7 +89,7 @@ scdoc_verb(const struct verb *verb)
 	for (size_t i = 0; i < verb->param_count; i++) {
 		const struct param *param = &verb->params[i];
 
-		printf(" %s", param->required ? "" : "[");
+		printf(" %s%s", param->type == PARAM_COMMAND ? "-- " : "", param->required ? "" : "[");
 		if (!param->positional)
 			printf("--%s%s", param->name, param->placeholder == NULL ? "" : " ");
 		if (param->placeholder != NULL)

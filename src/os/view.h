@@ -48,6 +48,7 @@ enum view_event {
 	VIEW_KEPT,     /* the name is somebody else's, or an own file was not taken: in the real folder it is called `as` */
 	VIEW_LEFT,     /* could not be brought: it is still at the path `as`, and the next view_clear tries again */
 	VIEW_REMAINS,  /* something that the command left running is still in the view, whose private folder is `as` */
+	VIEW_EVENTS
 };
 
 struct view {
@@ -57,10 +58,10 @@ struct view {
 	const struct view_file *files;
 	size_t count;
 	/*
-	 * Takes over a change.  BAD_INPUT: what it says can't be taken, ever; it is kept beside.  Any other failure leaves it where
+	 * Takes over a change, whose bytes may be changed for that.  BAD_INPUT: what it says can't be taken, ever; it is kept beside.  Any other failure leaves it where
 	 * it is, and view_clear asks again.
 	 */
-	enum status (*take)(void *arg, const struct view_change *change, struct buf *why);
+	enum status (*take)(void *arg, struct view_change *change, struct buf *why);
 	void (*tell)(void *arg, enum view_event event, const char *name, const char *as);
 	void *arg; /* of both */
 };
@@ -71,7 +72,7 @@ struct view {
  * it left running, which is not killed and goes on in the view.
  *
  * *exit is -1 until the command was started; then its status, 128 + the signal that ended it, 127 when it can't be found, 126 when
- * it can't be run.  OK: that, and all was brought back.
+ * it can't be run.  OK: that, and all was brought back; `why` is empty, or tells why it can't be found or run.
  *
  * With *exit -1, each with `why`: NOT_ALLOWED, the system lets nobody like us mount; BAD_INPUT, the folder is a link or no folder
  * or has too many entries; CONFLICT, it was replaced just now; IO_FAILED, BUSY (the place's lock), NO_MEMORY.  Otherwise the

@@ -47,6 +47,8 @@ run_inside(const struct view *view, struct view_private *private, char *const ar
 	int fds[2], ended;
 	pid_t pid, parent = getpid();
 
+	if (why != NULL)
+		buf_clear(why);
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return why_not(why, IO_FAILED, "no pipe: %s", strerror(errno));
 	attend_begin(&attend);
@@ -111,19 +113,18 @@ view_run(const struct view *view, char *const argv[], int *exit, struct buf *why
 {
 	struct view_private private;
 	bool rest = true, made;
+	struct buf reason;
 	enum status status;
 
 	*exit = -1;
+	buf_init(&reason, WHY_MAX);
 	status = view_private_make(view, &private, why);
 	made = private.lock >= 0;
 	if (status == OK)
 		status = run_inside(view, &private, argv, exit, &rest, why);
 	if (status == OK) {
-		status = finish(view, &private, !rest, why);
+		status = first_of(status, finish(view, &private, !rest, &reason), why, &reason);
 	} else if (made) {
-		struct buf reason;
-
-		buf_init(&reason, WHY_MAX);
 		status = first_of(status, file_remove_folder(private.path, &reason), why, &reason);
 	}
 	view_private_release(&private);

@@ -146,6 +146,7 @@ static const struct {
 	{"session end", "{\"session\":\"%s\"}", NULL},
 	{"init", NULL, "writes the client's settings in every worktree"},
 	{"doctor", NULL, "runs the installed command line and looks at the machine"},
+	{"view tractatus", NULL, "runs a command between transactions of its own"},
 	{"diagnose", NULL, "runs racing processes on scratch copies, not on this store"},
 };
 #define WAYS (sizeof ways / sizeof *ways)

@@ -34,7 +34,7 @@ event_name(enum view_event event)
 }
 
 static enum status
-take(void *arg, const struct view_change *change, struct buf *why)
+take(void *arg, struct view_change *change, struct buf *why)
 {
 	struct viewing *viewing = arg;
 
