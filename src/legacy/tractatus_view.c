@@ -147,7 +147,8 @@ add_metrics(struct txn *txn, const struct taking *taking)
 		else
 			metric_add(txn, session, metric->name, more);
 		snprintf(after, sizeof after, "%.17g", row != NULL && row->kind == METRIC_GAUGE ? metric->value : more);
-		audit_add(txn, session, row != NULL && row->kind == METRIC_GAUGE ? "metric.set" : "metric.add", metric->name, "", after);
+		audit_add(txn, session, row != NULL && row->kind == METRIC_GAUGE ? "metric.set" : "metric.add", metric->name, "",
+		          after);
 	}
 }
 

@@ -35,15 +35,16 @@ struct tractatus_viewer {
  * Fills *out, which the caller releases whatever the status.  NO_SUCH (session), BAD_INPUT, BUSY, IO_FAILED, NO_MEMORY, and what
  * the store can be, with `why`.
  */
-enum status tractatus_view_render(const struct tractatus_viewer *viewer, struct tractatus_view *out, struct buf *why) MUST_CHECK;
+enum status tractatus_view_render(const struct tractatus_viewer *viewer, struct tractatus_view *out,
+                                  struct buf *why) MUST_CHECK;
 void tractatus_view_release(struct tractatus_view *view);
 
 /*
  * Takes into the store what a command made of file `name`, which was `was` when it began; NULL = wasn't there, isn't there any
  * more.  BAD_INPUT with `why`: it can't be followed, ever.  Else as above, and CONFLICT.
  */
-enum status tractatus_view_take(const struct tractatus_viewer *viewer, const char *name, const struct buf *was, const struct buf *now,
-                                struct buf *why) MUST_CHECK;
+enum status tractatus_view_take(const struct tractatus_viewer *viewer, const char *name, const struct buf *was,
+                                const struct buf *now, struct buf *why) MUST_CHECK;
 
 /*
  * Exports the session's files for who can't have a view: `folder` is where they are.  As tractatus_export_history and _session.

@@ -25,7 +25,7 @@ struct thing {
 	int from;
 	int to;
 	const char *name;
-	const char *path;       /* below the folder, for people */
+	const char *path;        /* below the folder, for people */
 	const struct statx *was; /* what that name was when the command began; NULL = nothing, or not known */
 	int depth;
 };
@@ -211,7 +211,8 @@ pull(const struct view_private *private, const char *real, const char *name)
 	if (renameat(private->real_fd, real, private->cover_fd, name) == 0)
 		return true;
 	return errno == EXDEV && view_name_beside(name, as, NULL) == OK &&
-	       tree_move(private->real_fd, real, private->cover_fd, as) && renameat(private->cover_fd, as, private->cover_fd, name) == 0;
+	       tree_move(private->real_fd, real, private->cover_fd, as) &&
+	       renameat(private->cover_fd, as, private->cover_fd, name) == 0;
 }
 
 /* The link leads to the same thing, by the path that it has outside. */
@@ -326,7 +327,8 @@ remove_real(struct back *back, const struct view_entry *entry)
 	if (done)
 		tell(back, VIEW_REMOVED, &thing, as);
 	else if (back->status == OK)
-		back->status = why_not(back->why, IO_FAILED, "%s/%s: can't be removed: %s", private->folder, entry->name, strerror(errno));
+		back->status = why_not(back->why, IO_FAILED, "%s/%s: can't be removed: %s", private->folder, entry->name,
+		                       strerror(errno));
 }
 
 static void

@@ -19,7 +19,8 @@ not_entered(const struct view *view, const struct view_report *report, struct bu
 	const char *reason = strerror(report->error);
 
 	if (report->stage == VIEW_STAGE_SPACE || (report->stage == VIEW_STAGE_MOUNT && report->error != ENOENT))
-		return why_not(why, NOT_ALLOWED, "this system lets us mount nothing over %s (%s); nothing was run", view->folder, reason);
+		return why_not(why, NOT_ALLOWED, "this system lets us mount nothing over %s (%s); nothing was run", view->folder,
+		               reason);
 	if (report->stage == VIEW_STAGE_REPLACED || report->stage == VIEW_STAGE_MOUNT)
 		return why_not(why, CONFLICT, "%s: was replaced at the same moment; nothing was run, try again", view->folder);
 	return why_not(why, IO_FAILED, "%s: can't be covered: %s; nothing was run", view->folder, reason);

@@ -101,7 +101,7 @@ write_record(struct view_private *private, struct buf *why)
 	done = buf_status(&text) == OK && private->lock >= 0 && take_lock(private->lock) &&
 	       write(private->lock, text.data, text.len) == (ssize_t)text.len;
 	buf_release(&text);
-	return done ? OK : why_not(why, IO_FAILED, "%s: can't be written: %s", path, strerror(errno));
+	return done ? file_give(path, why) : why_not(why, IO_FAILED, "%s: can't be written: %s", path, strerror(errno));
 }
 
 /* One line of the record; false when there is none. */
@@ -236,7 +236,7 @@ add_entry(struct view_private *private, const char *name, struct buf *why)
 	*entry = (struct view_entry){0};
 	snprintf(entry->name, sizeof entry->name, "%s", name);
 	if (stand_in(private, entry))
-		private->entry_count++;
+	private->entry_count++;
 	else if (errno != ENOENT) /* else it was removed just now */
 		return why_not(why, IO_FAILED, "%s/%s: %s", private->folder, name, strerror(errno));
 	return OK;
@@ -256,7 +256,7 @@ fill_cover(struct view_private *private, struct buf *why)
 		status = why_not(why, NO_MEMORY, "out of memory");
 	else if (real == NULL)
 		status = why_not(why, IO_FAILED, "%s: %s", private->folder, strerror(errno));
-	while (status == OK && (errno = 0, entry = readdir(real)) != NULL)
+	while (status == OK && real != NULL && (errno = 0, entry = readdir(real)) != NULL)
 		if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, "..") && !view_is_own(private, entry->d_name))
 			status = add_entry(private, entry->d_name, why);
 	if (status == OK && errno != 0)

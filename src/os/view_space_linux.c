@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "os/attend.h"
 #include "os/clock.h"
+#include "os/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -192,7 +193,8 @@ view_space_write(const struct view_private *private)
 	char path[PATH_SIZE + 8], space[SPACE_MAX];
 
 	snprintf(path, sizeof path, "%s/space", private->path);
-	return space_of("self", space) && write_text(path, space);
+	/* whoever the store belongs to may have to end what root leaves */
+	return space_of("self", space) && write_text(path, space) && file_give(path, NULL) == OK;
 }
 
 static bool

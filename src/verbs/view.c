@@ -81,6 +81,9 @@ take(void *arg, struct view_change *change, struct buf *why)
 		                             change->there ? &change->now : NULL, why);
 	if (status == OK && str_equal(change->name, TRACTATUS_HISTORY))
 		mirror_instructions(work->call->context, work->call->result);
+	/* nobody will ever take what was of a session that is gone: it is kept beside */
+	if (status == NO_SUCH)
+		status = BAD_INPUT;
 	if (status == OK)
 		json_array_append_new(json_object_get(work->call->result, "taken"), json_string(change->name));
 	return status;
@@ -191,13 +194,13 @@ run_tractatus(struct call *call)
 }
 
 static const struct param params[] = {
-    {"session", PARAM_TEXT, "SESSION", "whose files it sees; default: the caller's own", false, false, false},
-    {"command", PARAM_COMMAND, "CMD...", "the command and its words, run without a shell; its exit status is this one's", true, true,
-     false},
+	{"session", PARAM_TEXT, "SESSION", "whose files it sees; default: the caller's own", false, false, false},
+	{"command", PARAM_COMMAND, "CMD...", "the command and its words, run without a shell; its exit status is this one's", true,
+     true, false},
 };
 
 static const struct verb verbs[] = {
-    {"view tractatus", "run a command that finds its own session's files at Tractatus' paths in .claude, and all else as it is",
+	{"view tractatus", "run a command that finds its own session's files at Tractatus' paths in .claude, and all else as it is",
      DOES_WRITE | DOES_RUN, NULL, PARAMS(params), run_tractatus},
 };
 

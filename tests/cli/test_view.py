@@ -159,6 +159,9 @@ class Command(Case):
         self.assertEqual(tuple(done), (42, "in", "err\n"))
         self.assertEqual(self.view(one, "sh", "-c", "kill -TERM $$").status, 128 + signal.SIGTERM)
 
+    def test_it_is_handed_no_file_of_ours(self):
+        self.assertEqual(self.runs(self.start(), "python3", "-c", "import os; print(os.listdir('/proc/self/fd'))"), "['0', '1', '2', '3']\n")
+
     def test_one_that_is_not_there_or_no_program(self):
         one = self.start()
         done = self.view(one, "no-such-command")

@@ -180,7 +180,8 @@ it_is_who_we_are_where_we_are(void **state)
 	struct viewing *viewing = *state;
 	char script[400];
 
-	snprintf(script, sizeof script, "test $(id -u) = %lu && test $(id -g) = %lu && test \"$(pwd -P)\" = \"$(pwd)\" && test -O seen/one",
+	snprintf(script, sizeof script,
+	         "test $(id -u) = %lu && test $(id -g) = %lu && test \"$(pwd -P)\" = \"$(pwd)\" && test -O seen/one",
 	         (unsigned long)geteuid(), (unsigned long)getegid());
 	runs(viewing, script);
 	assert_int_equal(chdir("seen"), 0);

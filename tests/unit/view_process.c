@@ -198,8 +198,9 @@ what_goes_on_running_holds_nobody_up_and_loses_nothing(void **state)
 {
 	struct viewing *viewing = *state;
 
-	viewing_script(viewing, "(read x <go; test \"$(cat seen/new)\" = new && printf more >>seen/new; printf late >seen/late;"
-	                        " printf last >seen/one) >/dev/null 2>&1 </dev/null & printf first >seen/one; printf new >seen/new; exit 6");
+	viewing_script(viewing,
+	               "(read x <go; test \"$(cat seen/new)\" = new && printf more >>seen/new; printf late >seen/late;"
+	               " printf last >seen/one) >/dev/null 2>&1 </dev/null & printf first >seen/one; printf new >seen/new; exit 6");
 	assert_int_equal(viewing->status, OK);
 	assert_int_equal(viewing->exit, 6);
 	assert_string_equal(viewing->taken.data, "label one mine>first\n");

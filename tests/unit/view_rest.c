@@ -63,7 +63,8 @@ everything_else_is_read_and_written_through(void **state)
 static void
 what_is_replaced_outside_is_seen_inside(void **state)
 {
-	runs(*state, "printf new >t && mv t " OUTSIDE "/known && test \"$(cat seen/known)\" = new && test \"$(cat seen/one)\" = mine");
+	runs(*state,
+	     "printf new >t && mv t " OUTSIDE "/known && test \"$(cat seen/known)\" = new && test \"$(cat seen/one)\" = mine");
 }
 
 static void
@@ -90,8 +91,9 @@ it_arrives_from_another_file_system_too(void **state)
 	assert_int_equal(stat(viewing->top, &here), 0);
 	assert_true(here.st_dev != there.st_dev);
 	viewing->place = elsewhere;
-	runs(viewing, "mkdir -p seen/folder/deep; printf x >seen/folder/deep/file; ln -s file seen/folder/deep/link; chmod 750 seen/folder;"
-	              " mkfifo seen/folder/pipe; printf new >seen/new; chmod 640 seen/new; mv seen/known seen/renamed");
+	runs(viewing,
+	     "mkdir -p seen/folder/deep; printf x >seen/folder/deep/file; ln -s file seen/folder/deep/link; chmod 750 seen/folder;"
+	     " mkfifo seen/folder/pipe; printf new >seen/new; chmod 640 seen/new; mv seen/known seen/renamed");
 	assert_string_equal(viewing_text(viewing, "folder/deep/link"), "x");
 	assert_string_equal(viewing_text(viewing, "renamed"), "known");
 	assert_string_equal(viewing_text(viewing, "known"), "(none)");
