@@ -75,6 +75,61 @@ answer(const struct verb *verb, enum status status, json_t *result, const struct
 	return status_row(status)->exit;
 }
 
+/* What became of a verb that ran a command: stdout is the command's, so all goes to stderr. */
+static void
+tell_command(enum status status, json_t *result, const struct buf *why, bool json)
+{
+	const json_t *note;
+	struct buf out;
+	size_t i;
+
+	if (json) {
+		buf_init(&out, OUTPUT_MAX);
+		if (status != OK)
+			verb_refusal(result, status, why);
+		json_write(&out, result);
+		fprintf(stderr, "%s\n", out.data);
+		buf_release(&out);
+		return;
+	}
+	json_array_foreach(json_object_get(result, "notes"), i, note)
+		fprintf(stderr, "stile: %s\n", json_string_value(note));
+	if (status != OK || why->len > 0)
+		fprintf(stderr, "stile: %s\n", why->len > 0 ? why->data : status_row(status)->sentence);
+}
+
+/* Statuses that hardly any command has itself: whoever reads one knows that it is ours. */
+static int
+command_refused(enum status status)
+{
+	switch (status) {
+	case USAGE:
+		return status_row(status)->exit;
+	case BUSY:
+		return 122;
+	case BAD_CONFIG:
+	case STORE_DOWN:
+	case IO_FAILED:
+	case OUTCOME_UNKNOWN:
+	case NO_MEMORY:
+		return 124;
+	default:
+		return 121;
+	}
+}
+
+/* The status of a verb that takes a command: the command's own, unless we failed and it didn't. */
+static int
+end_command(const struct verb *verb, enum status status, const struct call *call, bool json)
+{
+	if (call->exit < 0) {
+		answer(verb, status, call->result, call->rows, call->why, json);
+		return command_refused(status);
+	}
+	tell_command(status, call->result, call->why, json);
+	return status != OK && call->exit == 0 ? command_refused(status) : call->exit;
+}
+
 static int
 run_verb(struct context *context, const struct verb *verb, int count, char **words)
 {
@@ -84,10 +139,10 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	int exit_status;
 	enum status status;
 	struct rows rows = {0};
-	struct call call = {.context = context, .args = args, .result = result, .why = &why, .rows = &rows};
+	struct call call = {.context = context, .args = args, .exit = -1, .result = result, .why = &why, .rows = &rows};
 
 	buf_init(&why, WHY_MAX);
-	status = cli_parse(verb, count, words, args, &json, &why);
+	status = cli_parse(verb, count, words, args, &call.command, &json, &why);
 	/* what is missing then was lost, not left out */
 	if (json_starved())
 		status = why_not(&why, NO_MEMORY, "out of memory");
@@ -98,7 +153,7 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	/* what installs and uninstalls looks to every worktree itself */
 	if (context->engine_open && (verb->does & DOES_INSTALL) == 0)
 		ride_along(context, false);
-	exit_status = answer(verb, status, result, &rows, &why, json);
+	exit_status = cli_takes_command(verb) ? end_command(verb, status, &call, json) : answer(verb, status, result, &rows, &why, json);
 	rows_release(&rows);
 	json_decref(args);
 	json_decref(result);

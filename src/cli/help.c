@@ -16,12 +16,16 @@ static const struct extra {
 static void
 usage(const struct verb *verb, FILE *out)
 {
+	const char *command = NULL;
+
 	fprintf(out, "stile %s", verb->name);
 	for (size_t i = 0; i < verb->param_count; i++) {
 		const struct param *param = &verb->params[i];
 		const char *open = param->required ? "" : "[", *close = param->required ? "" : "]";
 
-		if (param->positional)
+		if (param->type == PARAM_COMMAND)
+			command = param->placeholder;
+		else if (param->positional)
 			fprintf(out, " %s%s%s", open, param->placeholder, close);
 		else if (param->type == PARAM_FLAG)
 			fprintf(out, " %s--%s%s", open, param->name, close);
@@ -29,6 +33,8 @@ usage(const struct verb *verb, FILE *out)
 			fprintf(out, " %s--%s %s%s", open, param->name, param->placeholder, close);
 	}
 	fprintf(out, " [--json]");
+	if (command != NULL)
+		fprintf(out, " -- %s", command);
 }
 
 static void
@@ -84,7 +90,7 @@ scdoc_verb(const struct verb *verb)
 	for (size_t i = 0; i < verb->param_count; i++) {
 		const struct param *param = &verb->params[i];
 
-		printf(" %s", param->required ? "" : "[");
+		printf(" %s%s", param->type == PARAM_COMMAND ? "-- " : "", param->required ? "" : "[");
 		if (!param->positional)
 			printf("--%s%s", param->name, param->placeholder == NULL ? "" : " ");
 		if (param->placeholder != NULL)
@@ -121,6 +127,8 @@ help_scdoc(void)
 	printf("# EXIT STATUS\n\n");
 	for (unsigned i = 0; (row = status_nth(i)) != NULL; i++)
 		printf("*%d*\n\t%s\n\n", row->exit, row->sentence);
+	printf("What runs a command ends with the command's own status (126: it can't be run, 127: not found, 128 + signal) or, when"
+	       " Stile refused or failed, with 121 (refused), 122 (busy) or 124 (store or files).\n\n");
 	printf("*stile hook* ends with 0, 1 (our failure, bad input) or 2 (blocked, the reason on stderr) and nothing else.\n");
 }
 

@@ -11,7 +11,8 @@ next_positional(const struct verb *verb, const json_t *args)
 
 	for (size_t i = 0; i < verb->param_count; i++) {
 		param_key(&verb->params[i], key);
-		if (verb->params[i].positional && (verb->params[i].many || json_object_get(args, key) == NULL))
+		if (verb->params[i].positional && verb->params[i].type != PARAM_COMMAND &&
+		    (verb->params[i].many || json_object_get(args, key) == NULL))
 			return &verb->params[i];
 	}
 	return NULL;
@@ -79,6 +80,7 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 	case PARAM_TEXT:
 	case PARAM_LONG:
 	case PARAM_PAIR:
+	case PARAM_COMMAND:
 		break;
 	}
 	if (param->many)
@@ -167,19 +169,33 @@ cli_wants_json(int count, char **words)
 	return false;
 }
 
+bool
+cli_takes_command(const struct verb *verb)
+{
+	for (size_t i = 0; i < verb->param_count; i++)
+		if (verb->params[i].type == PARAM_COMMAND)
+			return true;
+	return false;
+}
+
 static enum status
-parse_words(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why)
+parse_words(const struct verb *verb, int count, char **words, json_t *args, char *const **command, bool *json, struct buf *why)
 {
 	bool options = true;
 	int used;
 
 	*json = false;
+	*command = NULL;
 	for (int i = 0; i < count; i += used) {
 		const struct param *param;
 		enum status status;
 
 		used = 1;
 		if (options && str_equal(words[i], "--")) {
+			if (cli_takes_command(verb)) {
+				*command = i + 1 < count ? words + i + 1 : NULL;
+				return OK;
+			}
 			options = false;
 			continue;
 		}
@@ -203,9 +219,9 @@ parse_words(const struct verb *verb, int count, char **words, json_t *args, bool
 }
 
 enum status
-cli_parse(const struct verb *verb, int count, char **words, json_t *args, bool *json, struct buf *why)
+cli_parse(const struct verb *verb, int count, char **words, json_t *args, char *const **command, bool *json, struct buf *why)
 {
-	enum status status = parse_words(verb, count, words, args, json, why);
+	enum status status = parse_words(verb, count, words, args, command, json, why);
 
 	/* it stopped at what is wrong; how to say so may stand after it */
 	if (status != OK)

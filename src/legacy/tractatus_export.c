@@ -181,6 +181,19 @@ rule_take(struct txn *txn, void *data, struct buf *why)
 	return tractatus_take(txn, data, why);
 }
 
+enum status
+tractatus_export_render(struct tractatus_export *export, struct buf *out, struct buf *why)
+{
+	struct round round = {.export = export};
+	enum status status;
+
+	buf_init(&round.text, out->max);
+	status = engine_read(export->engine, rule_render, &round, why);
+	buf_add(out, round.text.data, round.text.len);
+	buf_release(&round.text);
+	return status;
+}
+
 /* Takes an edit in.  *bad says that it can't be followed (BAD_INPUT with `why`) because it isn't a history. */
 static enum status
 take(struct round *round, const struct buf *bytes, bool *bad, struct buf *why)

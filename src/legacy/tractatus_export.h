@@ -46,6 +46,19 @@ enum status tractatus_export_continuous(struct tractatus_export *export, bool on
  */
 enum status tractatus_export_history(struct tractatus_export *export, struct buf *why) MUST_CHECK;
 
+/*
+ * The same text without looking at the file or writing it: adds it to `out`.
+ * BAD_INPUT: it is more than `out` holds.  NO_MEMORY, and what the store can be.
+ */
+enum status tractatus_export_render(struct tractatus_export *export, struct buf *out, struct buf *why) MUST_CHECK;
+
+/*
+ * What session-state.json and token-checkpoints.json say of a session, the caller's; `before` as for state_document.  NO_SUCH,
+ * NO_MEMORY, and what the store can be.
+ */
+enum status tractatus_export_documents(struct tractatus_export *export, const char *session, const json_t *before, json_t **state,
+                                       json_t **checkpoints, struct buf *why) MUST_CHECK;
+
 /* sessions/ID/state.json and checkpoints.json of one session.  NO_SUCH, IO_FAILED, and what the store can be. */
 enum status tractatus_export_session(struct tractatus_export *export, const char *session, struct buf *why) MUST_CHECK;
 

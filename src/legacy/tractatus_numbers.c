@@ -64,6 +64,20 @@ read_numbers(struct tractatus_export *export, const char *session, struct readin
 	return status == OK ? engine_read(export->engine, rule_checkpoints, reading, why) : status;
 }
 
+enum status
+tractatus_export_documents(struct tractatus_export *export, const char *session, const json_t *before, json_t **state,
+                           json_t **checkpoints, struct buf *why)
+{
+	struct reading reading;
+	enum status status = read_numbers(export, session, &reading, why);
+
+	if (status != OK)
+		return status;
+	*state = state_document(&reading.numbers, before);
+	*checkpoints = state_checkpoints(&reading.numbers);
+	return *state == NULL || *checkpoints == NULL ? why_not(why, NO_MEMORY, "out of memory") : OK;
+}
+
 /* Takes the document over. */
 static enum status
 write_document(struct tractatus_export *export, const char *folder, const char *name, const char *shown, json_t *document,

@@ -256,7 +256,8 @@ carry_out(struct taking *taking, bool whole, struct buf *why)
 		if (status == OK)
 			status = verify(taking, why);
 	}
-	tractatus_base_add(taking->txn, take->place, take->theirs->epoch, false, take->import, take->text);
+	if (take->base == NULL)
+		tractatus_base_add(taking->txn, take->place, take->theirs->epoch, false, take->import, take->text);
 	return status;
 }
 
@@ -273,8 +274,12 @@ tractatus_take(struct txn *txn, struct tractatus_take *take, struct buf *why)
 	status = check_epoch(&taking, taking.book.epoch, why);
 	if (status == OK)
 		status = read_ours(&taking, &taking.book.read);
-	if (status == OK)
+	if (status == OK && take->base != NULL) {
+		taking.base = json_incref(take->base);
+		whole = true;
+	} else if (status == OK) {
 		status = tractatus_base_of(take->place, take->theirs, &taking.base, &whole, why);
+	}
 	if (status == OK)
 		status = carry_out(&taking, whole, why);
 	merge_release(&taking.merge);

@@ -15,6 +15,7 @@ struct tractatus_take {
 	const struct tractatus_place *place; /* loaded; with an id unless `dry` */
 	const struct history *theirs;
 	const char *text;   /* the file's bytes */
+	json_t *base;       /* the entries that a file which only its author sees began from; NULL = the place's own file */
 	const char *actor;  /* whose the additions and edits are */
 	const char *import; /* that this is part of; "" = of none */
 	bool dry;           /* only tells what would be done; a read transaction does */

@@ -14,6 +14,7 @@
 #define FAULT_ROWS_WRITTEN "rows-written"  /* all statements of a rule are done, COMMIT is not */
 #define FAULT_WRITTEN "written"            /* COMMIT is done, others see it, it is not on disk yet */
 #define FAULT_COMMITTED "committed"        /* on disk, the caller not yet answered */
+#define FAULT_VIEW_TAKEN "view-taken"      /* a view's own files are taken back, what it made new isn't yet */
 #define FAULT_CHECKPOINT "checkpoint"      /* inside a checkpoint: the WAL copied back in part */
 
 #ifdef STILE_FAULTS

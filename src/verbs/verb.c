@@ -5,7 +5,7 @@
 
 static const struct verb_table *const tables[] = {
     &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric,
-    &verbs_instruction, &verbs_legacy, &verbs_audit, &verbs_diagnose,
+    &verbs_instruction, &verbs_legacy, &verbs_audit, &verbs_diagnose, &verbs_view,
 };
 
 const struct verb *
@@ -71,6 +71,8 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 	} else if (param->type == PARAM_NUMBER) {
 		if (!json_is_number(value))
 			wanted = "a number";
+	} else if (param->type == PARAM_COMMAND) {
+		wanted = "the words after --";
 	} else if (!json_is_boolean(value)) {
 		wanted = "true or false";
 	}
@@ -78,8 +80,10 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 }
 
 static enum status
-check_args(const struct verb *verb, const json_t *args, struct buf *why)
+check_args(const struct verb *verb, const struct call *call)
 {
+	const json_t *args = call->args;
+	struct buf *why = call->why;
 	char key[LABEL_MAX + 1];
 	const char *name;
 	json_t *value;
@@ -97,7 +101,8 @@ check_args(const struct verb *verb, const json_t *args, struct buf *why)
 	}
 	for (size_t i = 0; i < verb->param_count; i++) {
 		param_key(&verb->params[i], key);
-		if (verb->params[i].required && json_object_get(args, key) == NULL)
+		if (verb->params[i].required && json_object_get(args, key) == NULL &&
+		    (verb->params[i].type != PARAM_COMMAND || call->command == NULL))
 			return why_not(why, USAGE, "%s: %s is missing; see `stile help %s`", verb->name,
 			               verb->params[i].positional ? verb->params[i].placeholder : verb->params[i].name, verb->name);
 	}
@@ -125,7 +130,7 @@ verb_run(const struct verb *verb, struct call *call)
 	/* words that were lost on the way here would be asked for, or done without */
 	if (json_starved())
 		return why_not(call->why, NO_MEMORY, "out of memory");
-	status = check_args(verb, call->args, call->why);
+	status = check_args(verb, call);
 	if (status == OK)
 		status = verb->run(call);
 	if (status == OK && (verb->does & DOES_WRITE) != 0 && str_starts(verb->name, "instruction "))

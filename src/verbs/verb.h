@@ -43,9 +43,10 @@ void context_release(struct context *context, bool process_ends);
 
 /*
  * A long text of at most LONG_TEXT_MAX bytes may on the command line also come from a file, --NAME-file F, or from stdin, `-`.
- * A pair is "KEY=VALUE"; given several times it is not taken apart at commas.
+ * A pair is "KEY=VALUE"; given several times it is not taken apart at commas.  A command is all the words after `--`, of any
+ * bytes: it comes as call->command, from the command line alone.
  */
-enum param_type { PARAM_TEXT, PARAM_LONG, PARAM_PAIR, PARAM_WHOLE, PARAM_NUMBER, PARAM_DURATION, PARAM_FLAG };
+enum param_type { PARAM_TEXT, PARAM_LONG, PARAM_PAIR, PARAM_WHOLE, PARAM_NUMBER, PARAM_DURATION, PARAM_FLAG, PARAM_COMMAND };
 #define LONG_TEXT_MAX ((size_t)64 << 10)
 
 struct param {
@@ -71,7 +72,9 @@ enum verb_does {
 struct call {
 	struct context *context;
 	const json_t *args;   /* object, checked against the verb's params */
-	json_t *result;       /* object, empty at first */
+	char *const *command; /* of a verb with a PARAM_COMMAND; else NULL */
+	int exit;             /* of that command, -1 until the verb has started it; the verb's own outcome is told on stderr then */
+	json_t *result;       /* object, empty at first; its "notes" are lines for people about a command that was run */
 	struct buf *why;
 	struct rows *rows;    /* NULL: a list is only in the result; else a long one may be given here instead */
 };

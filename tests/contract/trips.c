@@ -155,6 +155,7 @@ static const struct {
 	{"import tractatus", NULL, "reads files that the caller names; what it wrote is read again before it counts, an answer more"},
 	{"import conflicts", "{}", NULL},
 	{"export tractatus", NULL, "writes files that the caller names"},
+	{"view tractatus", NULL, "runs a command between transactions of its own"},
 	{"diagnose", NULL, "runs racing processes on scratch copies, not on this store"},
 };
 #define WAYS (sizeof ways / sizeof *ways)

@@ -23,7 +23,7 @@ CREATE TABLE tractatus_base (
 CREATE TABLE tractatus_seen (
 	project TEXT NOT NULL,
 	place TEXT NOT NULL,
-	name TEXT NOT NULL,          -- session; log/FILE; undone/INSTRUCTION
+	name TEXT NOT NULL,          -- session; view/SESSION; log/FILE; undone/INSTRUCTION
 	number BIGINT NOT NULL,      -- bytes of the log; version of the instruction
 	text TEXT NOT NULL,          -- the state, the log's digest
 	PRIMARY KEY (project, place, name)
