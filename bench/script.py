@@ -5,7 +5,7 @@ import subprocess
 LITERAL = r"('(?:[^']|'')*'|NULL|-?[0-9][0-9.e+-]*)"
 PARAMETER = re.compile(r"\$[0-9]+")
 # the connection's own setting, which the peer makes too; and how our checkpoint ends, where it has its own
-OWN = ("PRAGMA synchronous = ", "UPDATE store SET seen_ms = seen_ms\t")
+OWN = ("PRAGMA synchronous = ", "PRAGMA user_version = 1\t")
 
 
 def values(written, expanded):

@@ -56,7 +56,7 @@ checkpoint_reached(const struct config *config, int64_t tokens, int64_t budget)
 	int64_t percents[CHECKPOINTS_MAX];
 	size_t count;
 
-	if (read_percents(config, percents, &count, NULL) != OK)
+	if (checkpoint_percents(config, percents, &count, NULL) != OK)
 		return true;
 	for (size_t i = 0; i < count; i++)
 		if (is_reached(percents[i], tokens, budget))

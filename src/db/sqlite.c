@@ -294,6 +294,8 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	if (write && store->read_only)
 		return sqlite_why(store, SQLITE_READONLY, why);
 	status = sqlite_unmarked(store, why);
+	if (write && store->gate.fd >= 0)
+		group_yield(&store->group);
 	if (status == OK && write && store->gate.fd >= 0)
 		status = gate_take(&store->gate, wait_ms, why);
 	if (status != OK)

@@ -60,9 +60,10 @@ sqlite_checkpoint(struct sqlite *store)
 	group_synced(&store->group);
 	/*
 	 * The log is not cut but written anew from its start, since to overwrite costs half of what it costs to grow.  By this
-	 * process: that all was copied back is known only until the last one that has the store open ends.
+	 * process: that all was copied back is known only until the last one that has the store open ends.  The number, which nothing
+	 * uses, is written even when it is what it was.
 	 */
-	sqlite3_exec(store->handle, "UPDATE store SET seen_ms = seen_ms", NULL, NULL, NULL);
+	sqlite3_exec(store->handle, "PRAGMA user_version = 1", NULL, NULL, NULL);
 }
 
 static bool

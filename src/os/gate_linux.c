@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 
 #define BYTE_GATE 0
 #define BYTE_TURNSTILE 1
+#define GATE_TRIES 100
 #define HOLDER_AT 16 /* past the locked bytes, so that a reader of the file sees plain text after them */
 #define HOLDER_LEN 24
 
@@ -247,11 +249,19 @@ wait_for_gate(int fd, int64_t deadline)
 	return wait_in_order(fd, deadline);
 }
 
-/* Without waiting, and only if nobody has lost his patience. */
+/*
+ * Without falling asleep, and only while nobody has lost his patience: to wake one who sleeps takes as long as the holder needs
+ * the gate.
+ */
 static bool
 take_at_once(int fd)
 {
-	return !is_locked(fd, BYTE_TURNSTILE) && set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_GATE) == 0;
+	for (int i = 0; i < GATE_TRIES && !is_locked(fd, BYTE_TURNSTILE); i++) {
+		if (set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_GATE) == 0)
+			return true;
+		sched_yield();
+	}
+	return false;
 }
 
 int64_t

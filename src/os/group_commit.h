@@ -24,10 +24,14 @@ struct group_page;
 struct group_commit {
 	int fd;                  /* the gate's */
 	struct group_page *page; /* NULL = not open */
+	uint32_t mine;           /* the last number that was taken here */
 };
 
 /* Of a gate that is open, and stays so while the group is used. */
 void group_open(struct group_commit *group, const struct gate *gate);
+
+/* Before the gate: who was inside a moment ago lets those go first who weren't.  At once if nobody else was inside since. */
+void group_yield(const struct group_commit *group);
 
 /* Inside the gate, before a commit: its number.  And after it, when all of it is written. */
 uint32_t group_begin(struct group_commit *group);

@@ -4,13 +4,20 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BYTE_SYNC 2    /* of the gate's file, after the gate's own two: who holds it syncs */
-#define RECHECK_MS 20  /* one who is killed while he syncs wakes nobody */
+/*
+ * How many commits of others, at most, who was inside lets go first.  On two CPUs with 64 writers that don't stop, without it one
+ * who never slept came by ten times as often as the others; with more the CPUs wait.
+ */
+#define TURNS 40
+
+#define BYTE_SYNC 2   /* of the gate's file, after the gate's own two: who holds it syncs */
+#define RECHECK_MS 20 /* one who is killed while he syncs wakes nobody */
 
 struct group_page {
 	_Atomic uint32_t begun;
@@ -33,6 +40,13 @@ group_open(struct group_commit *group, const struct gate *gate)
 	group->page = (struct group_page *)(void *)(gate->page + GATE_OWN_LEN);
 }
 
+void
+group_yield(const struct group_commit *group)
+{
+	for (int i = 0; i < TURNS && group->page->begun != group->mine && group->page->begun - group->mine < TURNS; i++)
+		sched_yield();
+}
+
 uint32_t
 group_begin(struct group_commit *group)
 {
@@ -43,7 +57,7 @@ group_begin(struct group_commit *group)
 		last = page->written;
 	if (is_after(page->synced, last))
 		last = page->synced;
-	page->begun = last + 1;
+	page->begun = group->mine = last + 1;
 	return last + 1;
 }
 
@@ -53,11 +67,36 @@ group_written(struct group_commit *group, uint32_t number)
 	group->page->written = number;
 }
 
-static void
-wake(struct group_page *page)
+/* Each waits by its number, so that only those are woken who are done, and the one after them, who syncs next. */
+static uint32_t
+bit(uint32_t number)
 {
+	return (uint32_t)1 << number % 32;
+}
+
+static void
+wake(struct group_page *page, uint32_t before)
+{
+	uint32_t count = page->synced - before + 1, bits = 0;
+
+	for (uint32_t i = 1; i <= count && i <= 32; i++)
+		bits |= bit(before + i);
 	page->changes++;
-	syscall(SYS_futex, &page->changes, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	syscall(SYS_futex, &page->changes, FUTEX_WAKE_BITSET, INT32_MAX, NULL, NULL, bits);
+}
+
+static void
+wait_for(struct group_page *page, uint32_t number, uint32_t changes)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += RECHECK_MS * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	syscall(SYS_futex, &page->changes, FUTEX_WAIT_BITSET, changes, &until, NULL, bit(number));
 }
 
 static void
@@ -72,8 +111,10 @@ raise_synced(struct group_page *page, uint32_t number)
 void
 group_synced(struct group_commit *group)
 {
+	uint32_t before = group->page->synced;
+
 	raise_synced(group->page, group->page->written);
-	wake(group->page);
+	wake(group->page, before);
 }
 
 static bool
@@ -99,19 +140,21 @@ sync_all(struct group_page *page, group_sync *sync, void *arg, struct buf *why)
 static enum status
 lead(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, struct buf *why)
 {
+	uint32_t before = group->page->synced;
 	enum status status = OK;
 
-	if (is_after(number, group->page->synced))
+	if (is_after(number, before))
 		status = sync_all(group->page, sync, arg, why);
 	set_lock(group->fd, F_UNLCK);
-	wake(group->page);
+	wake(group->page, before);
+	/* those who slept meanwhile go first */
+	sched_yield();
 	return status;
 }
 
 enum status
 group_wait(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, struct buf *why)
 {
-	const struct timespec limit = {0, RECHECK_MS * 1000000};
 	struct group_page *page = group->page;
 	int64_t until = 0;
 
@@ -124,7 +167,7 @@ group_wait(struct group_commit *group, uint32_t number, group_sync *sync, void *
 			until = clock_boot_ms() + GROUP_WAIT_MS;
 		else if (clock_boot_ms() >= until)
 			return sync_all(page, sync, arg, why);
-		syscall(SYS_futex, &page->changes, FUTEX_WAIT, changes, &limit, NULL, 0);
+		wait_for(page, number, changes);
 	}
 	return OK;
 }

@@ -109,6 +109,15 @@ class Start(Base):
         self.assertEqual(self.repo.run("session", "start", "--client", "c" * 100, "--client-session", "s" * 200).status, 0)
         self.assertEqual(len(self.sessions()), 1)
 
+    def test_the_log_stays_short_however_many_processes_come_and_go(self):
+        """Each pays for what the ones before it left there."""
+        session = self.begin()["session"]
+        sizes = []
+        for _ in range(90):
+            self.assertEqual(self.repo.run("session", "bind", session, "slot", str(len(sizes)), "--rebind").status, 0)
+            sizes.append(os.path.getsize(os.path.join(self.repo.store, "stile.db-wal")))
+        self.assertLess(max(sizes), 100 * (2048 + 24))
+
     def test_where_it_was_started_is_kept(self):
         """R5"""
         tree = self.repo.worktree("feature")
