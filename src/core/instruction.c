@@ -231,7 +231,7 @@ instruction_put(struct instruction_book *book, const struct instruction *before,
                 const struct instruction_draft *draft, char id_out[ID_MAX + 1], struct buf *why)
 {
 	struct instruction now = next_version(book, before, draft);
-	char given[ID_MAX + 1], kind[40], was[24], is[24];
+	char given[ID_MAX + 1], kind[40], was[24] = "", is[24];
 	enum status status;
 
 	if (before != NULL)
@@ -248,7 +248,8 @@ instruction_put(struct instruction_book *book, const struct instruction *before,
 	book->active += (int64_t)now.active - (before != NULL && before->active);
 	write_project(book);
 	snprintf(kind, sizeof kind, "instruction.%.20s", action);
-	snprintf(was, sizeof was, before == NULL ? "" : "version %lld", before == NULL ? 0LL : (long long)before->version);
+	if (before != NULL)
+		snprintf(was, sizeof was, "version %lld", (long long)before->version);
 	snprintf(is, sizeof is, "version %lld", (long long)now.version);
 	audit_add(book->txn, book->session, kind, now.id, was, is);
 	if (id_out != NULL)

@@ -81,7 +81,7 @@ class Completions(stile_test.Case):
         self.assertEqual(found, {"one.db"})
         # every verb of the help is reached
         for line in self.repo.run("help").stdout.splitlines()[2:]:
-            name = line[2:22].split("  ")[0]
+            name = line[2:].split("  ")[0]
             verb = name.split()
             if line.startswith("  ") and not any(word.isupper() or word.startswith("[") for word in verb):
                 found, _ = self.complete(shell, driver, ("stile", *verb))
