@@ -281,9 +281,9 @@ static void
 a_view_in_a_view_sees_its_own_and_brings_all_out(void **state)
 {
 	struct viewing *viewing = *state;
-	char self[4096] = "", *argv[] = {self, "nested", viewing->top, NULL};
+	/* not by its path, which an ordinary user may have no way to */
+	char *argv[] = {"/proc/self/exe", "nested", viewing->top, NULL};
 
-	assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
 	viewing_run(viewing, argv);
 	ends(viewing, 0);
 	assert_string_equal(viewing->taken.data, "");
