@@ -283,6 +283,24 @@ read_clock(struct sqlite *store, bool write, struct buf *why)
 	return OK;
 }
 
+/* For a write; and the store must not be marked, nor have been while the gate was waited for. */
+static enum status
+take_gate(struct sqlite *store, bool write, int64_t wait_ms, struct buf *why)
+{
+	enum status status;
+
+	if (!write || store->gate.fd < 0)
+		return sqlite_unmarked(store, why);
+	group_yield(&store->group);
+	status = gate_take(&store->gate, wait_ms, why);
+	if (status != OK)
+		return status;
+	status = sqlite_unmarked(store, why);
+	if (status != OK)
+		gate_leave(&store->gate);
+	return status;
+}
+
 static enum status
 store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 {
@@ -293,11 +311,7 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	store->failed = OK;
 	if (write && store->read_only)
 		return sqlite_why(store, SQLITE_READONLY, why);
-	status = sqlite_unmarked(store, why);
-	if (write && store->gate.fd >= 0)
-		group_yield(&store->group);
-	if (status == OK && write && store->gate.fd >= 0)
-		status = gate_take(&store->gate, wait_ms, why);
+	status = take_gate(store, write, wait_ms, why);
 	if (status != OK)
 		return status;
 	/* a stranger's lock, which no gate keeps away, is waited for no longer */
