@@ -3,8 +3,8 @@
  *
  * It is a kernel lock (open file description lock) on the file `gate` in the store's folder, so it is free the moment its
  * holder is gone, however it went.  Whoever comes by when it is free takes it: to hand it over to one who sleeps costs more than
- * a commit.  But who has waited GATE_PATIENCE_MS 20takes the turnstile (byte 1), past which nobody new comes, and is the next; so
- * nobody starves.  The holder writes its pid into the file, for the message only.
+ * a commit.  But who has waited GATE_PATIENCE_MS takes the turnstile (byte 1), past which nobody new comes, and is the next; so
+ * nobody starves.  One that was stopped there is passed, once the gate has stayed free for a while.  The holder writes its pid into the file, for the message only.
  *
  * Why it must be: SQLite from 3.7.0 to 3.51.2 can corrupt a WAL database when one connection commits while another
  * checkpoints; and its own busy handler polls without any order.
