@@ -70,6 +70,8 @@ take_parameters(struct work *work)
 			status = str_check_text("--parameter: the value", equals + 1, TEXT_MAX, work->call->why);
 		if (status != OK)
 			return status;
+		if (json_object_get(work->parameters, name) != NULL)
+			return why_not(work->call->why, BAD_INPUT, "--parameter %s: it is given twice", name);
 		json_object_set_new(work->parameters, name, json_string(equals + 1));
 	}
 	json_write(&work->parameters_text, work->parameters);
