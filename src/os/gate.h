@@ -46,6 +46,9 @@ void gate_close(struct gate *gate);
 enum status gate_take(struct gate *gate, int64_t wait_ms, struct buf *why) MUST_CHECK;
 void gate_leave(struct gate *gate);
 
+/* No key of the terminal stops this thread, until it puts back what was blocked before. */
+void gate_block_stops(sigset_t *before);
+
 /* Who is written in the gate's file, and the state letter of that process ('T' = stopped), 0 when it isn't there. */
 int64_t gate_holder(const struct gate *gate, char *state);
 

@@ -349,8 +349,8 @@ still_there(const struct gate *gate)
 	return stat(gate->path, &there) == 0 && gate->inode == there.st_ino && gate->device == there.st_dev;
 }
 
-static void
-block_stops(struct gate *gate)
+void
+gate_block_stops(sigset_t *before)
 {
 	sigset_t stops;
 
@@ -358,7 +358,7 @@ block_stops(struct gate *gate)
 	sigaddset(&stops, SIGTSTP);
 	sigaddset(&stops, SIGTTIN);
 	sigaddset(&stops, SIGTTOU);
-	pthread_sigmask(SIG_BLOCK, &stops, &gate->before);
+	pthread_sigmask(SIG_BLOCK, &stops, before);
 }
 
 static void
@@ -390,7 +390,7 @@ gate_take(struct gate *gate, int64_t wait_ms, struct buf *why)
 {
 	enum status status = OK;
 
-	block_stops(gate);
+	gate_block_stops(&gate->before);
 	if (!take_at_once(gate->fd))
 		status = wait_for(gate, wait_ms, why);
 	if (status != OK) {

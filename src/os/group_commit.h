@@ -45,7 +45,8 @@ typedef enum status group_sync(void *arg, struct buf *why);
 
 /*
  * Outside the gate: returns when commit `number` is on disk, by `sync` if nobody else does it.  The status of `sync`.  Blocks
- * for a sync or two; one that somebody began and doesn't end, since he was stopped, is waited for GROUP_WAIT_MS at most.
+ * for a sync or two; one that somebody began and doesn't end, since he was stopped, is waited for GROUP_WAIT_MS at most.  Who
+ * syncs for others can't be stopped from the terminal.
  */
 enum status group_wait(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, struct buf *why) MUST_CHECK;
 
