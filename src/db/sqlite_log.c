@@ -128,6 +128,8 @@ sqlite_settle(struct sqlite *store, struct buf *why)
 	/* who may not write counts nothing with the others */
 	if (store->read_only && !sync_file(store))
 		return why_not(why, STORE_DOWN, "%s: the disk failed to keep what was read", store->file);
+	if (store->read_only)
+		return sqlite_unmarked(store, why);
 	return store->group.page == NULL ? OK : group_settle(&store->group, sync_log, store, why);
 }
 
@@ -156,8 +158,8 @@ sqlite_mend(struct sqlite *store, struct buf *why)
 {
 	enum status status;
 
-	if (sqlite_unmarked(store, NULL) == OK)
-		return OK;
+	if (store->read_only || sqlite_unmarked(store, NULL) == OK)
+		return sqlite_unmarked(store, why);
 	status = gate_take(&store->gate, GATE_MS, why);
 	if (status != OK)
 		return status;

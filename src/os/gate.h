@@ -27,7 +27,7 @@
 
 struct gate {
 	int fd;          /* -1 = not open */
-	char *page;      /* the beginning of the gate's file, mapped by all */
+	char *page;      /* the beginning of the gate's file, mapped by all; NULL = not seen */
 	ino_t inode;
 	dev_t device;
 	bool held;
@@ -38,6 +38,9 @@ struct gate {
 /* Opens the gate in `folder`, which must exist; makes the file (0600) if `make`.  STORE_DOWN with `why`. */
 enum status gate_open(struct gate *gate, const char *folder, bool make, struct buf *why) MUST_CHECK;
 void gate_close(struct gate *gate);
+
+/* After gate_open was refused: maps the page only to be read, if that is allowed; else it stays NULL. */
+void gate_look(struct gate *gate);
 
 /*
  * Takes the gate, waiting at most `wait_ms`.  BUSY with `why` naming the holder and whether it is stopped.

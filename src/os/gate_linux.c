@@ -52,6 +52,22 @@ make_room(int fd, off_t len, const char *path, struct buf *why)
 	return error == 0 ? OK : why_not(why, STORE_DOWN, "%s: can't be grown: %s", path, strerror(error));
 }
 
+void
+gate_look(struct gate *gate)
+{
+	int fd = open(gate->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat file;
+	void *page = MAP_FAILED;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &file) == 0 && file.st_size >= GATE_PAGE_LEN)
+		page = mmap(NULL, GATE_PAGE_LEN, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (page != MAP_FAILED)
+		gate->page = page;
+}
+
 static enum status
 map_page(struct gate *gate, struct buf *why)
 {

@@ -23,11 +23,11 @@ struct group_page;
 
 struct group_commit {
 	int fd;                  /* the gate's */
-	struct group_page *page; /* NULL = not open */
+	struct group_page *page; /* NULL = not seen */
 	uint32_t mine;           /* the last number that was taken here */
 };
 
-/* Of a gate that is open, and stays so while the group is used. */
+/* Of a gate that is open, and stays so while the group is used.  Of one that is only looked at, for group_is_marked alone. */
 void group_open(struct group_commit *group, const struct gate *gate);
 
 /* Before the gate: who was inside a moment ago lets those go first who weren't.  At once if nobody else was inside since. */

@@ -38,7 +38,7 @@ void
 group_open(struct group_commit *group, const struct gate *gate)
 {
 	group->fd = gate->fd;
-	group->page = (struct group_page *)(void *)(gate->page + GATE_OWN_LEN);
+	group->page = gate->page == NULL ? NULL : (struct group_page *)(void *)(gate->page + GATE_OWN_LEN);
 }
 
 void
