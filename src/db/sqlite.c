@@ -339,8 +339,8 @@ store_rollback(struct db *db)
 	store->failed = OK;
 	if (store->gate.held)
 		gate_leave(&store->gate);
-	/* a refusal says what was read; one that can't be settled is a refusal all the same, and the store is marked by now */
-	(void)!sqlite_settle(store, NULL);
+	/* a refusal says what was read */
+	db->unsettled = sqlite_settle(store, NULL) != OK;
 }
 
 /* Under the gate when it is a write: the commit that has just been written, and what is to be done before the answer. */

@@ -134,6 +134,19 @@ class Errors(faulty.Case):
         done = self.repo.run("status", env={"STILE_FAULT_IO": "fsync:1:%d:1000000" % EIO})
         self.assertEqual((done.status, done.stdout), (69, ""))
 
+    def test_what_one_is_refused_for_is_on_disk_before_it_is_told(self):
+        """Somebody died between writing and syncing; a refusal, too, may tell of it."""
+        self.back("short")
+        self.assertEqual(self.op("bind").run(env={"STILE_FAULT": "written"}).status, -9)
+        self.keep("written")
+        for words in (("session", "end", "nobody"), ("metric", "add", "x", 1, "--session", "nobody")):
+            self.back("written")
+            done = self.repo.run(*words, env={"STILE_FAULT_IO": "fsync:1:%d:1000000" % EIO})
+            self.assertEqual((done.status, done.stdout), (69, ""))
+            self.assertIn("run `stile doctor`", self.one_line(done))
+            self.back("written")
+            self.assertEqual(self.repo.run(*words).status, 66)
+
     def test_a_full_disk_is_named(self):
         for kind in faulty.KINDS:
             for number in (ENOSPC, EDQUOT):
