@@ -26,6 +26,7 @@ what_to_do(int error)
 	case ENOENT:
 		return "; run `stile init` in the codebase";
 	case EISDIR:
+	case ELOOP:
 		return "; move it away and run `stile init`";
 	case EACCES:
 	case EPERM:

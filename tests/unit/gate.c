@@ -69,6 +69,9 @@ a_gate_is_made_only_if_asked_for_and_is_its_owners_alone(void **state)
 	gate_close(&gate);
 	assert_int_equal(stat(scene->path, &file), 0);
 	assert_int_equal(file.st_mode & 0777, 0600);
+	assert_int_equal(symlinkat(scene->path, AT_FDCWD, gate.path), 0);
+	assert_int_equal(gate_open(&gate, folder, true, &scene->why), STORE_DOWN);
+	assert_true(str_ends(scene->why.data, "; move it away and run `stile init`"));
 	scratch_remove(folder);
 	assert_int_equal(gate_open(&gate, "/no/such/folder", true, &scene->why), STORE_DOWN);
 }
