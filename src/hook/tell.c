@@ -1,7 +1,7 @@
 #include "hook/tell.h"
 
 #define PEERS_TOLD 5
-#define WORD_MAX ID_MAX /* bytes of a parameter or a value; an id is never longer */
+#define VALUE_MAX 120 /* bytes of a parameter or a value in one line about a contradiction */
 
 void
 tell_peers(const struct event_answer *answer, struct buf *out)
@@ -48,14 +48,14 @@ is_plain(const char *text)
 
 /*
  * A word that somebody chose: ids, too, come out of files.  One that could be read as words of ours stands in quotes, and what is
- * over WORD_MAX is cut.
+ * over `max` bytes is cut.
  */
 static void
-add_word(struct buf *out, const char *text)
+add_word(struct buf *out, size_t max, const char *text)
 {
-	char word[WORD_MAX + 1];
+	char word[ID_MAX + 1];
 
-	str_one_line(word, sizeof word, text);
+	str_one_line(word, max < sizeof word ? max + 1 : sizeof word, text);
 	if (is_plain(text))
 		buf_text(out, word);
 	else
@@ -73,9 +73,9 @@ add_instruction(const struct instruction *one, bool changes, const char *self, s
 
 	/* the author stands before every word that an author chose */
 	buf_text(out, "\n- ");
-	add_word(out, one->id);
+	add_word(out, ID_MAX, one->id);
 	buf_printf(out, " by %s (", str_equal(one->session, self) ? "you" : one->actor);
-	add_word(out, one->persistence);
+	add_word(out, LABEL_MAX, one->persistence);
 	buf_printf(out, "%spriority %lld%s)", *one->persistence == '\0' ? "" : ", ", (long long)one->priority,
 	           !changes ? "" : !one->active ? ", retired" : one->version == 1 ? ", new" : ", changed");
 	if (!one->active) {
@@ -109,17 +109,17 @@ add_conflict(const struct instruction_news *news, struct buf *out)
 {
 	buf_printf(out, "\nStile: %lld contradiction%s among the instructions (`stile instruction conflicts`); the newest: ",
 	           (long long)news->conflicts, news->conflicts == 1 ? "" : "s");
-	add_word(out, news->conflict.chosen);
+	add_word(out, ID_MAX, news->conflict.chosen);
 	buf_text(out, " sets ");
-	add_word(out, news->conflict.parameter);
+	add_word(out, VALUE_MAX, news->conflict.parameter);
 	buf_text(out, " to ");
-	add_word(out, news->conflict.chosen_value);
+	add_word(out, VALUE_MAX, news->conflict.chosen_value);
 	buf_text(out, ", ");
-	add_word(out, news->conflict.other);
+	add_word(out, ID_MAX, news->conflict.other);
 	buf_text(out, " to ");
-	add_word(out, news->conflict.other_value);
+	add_word(out, VALUE_MAX, news->conflict.other_value);
 	buf_text(out, "; ");
-	add_word(out, news->conflict.chosen);
+	add_word(out, ID_MAX, news->conflict.chosen);
 	buf_printf(out, " holds, %s",
 	           str_equal(news->conflict.decided_by, "priority") ? "its priority is higher" : "it is older");
 }
