@@ -63,7 +63,20 @@ str_is_control(const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
+	if (s[0] == 0xe2 && s[1] == 0x80)
+		return s[2] >= 0xa8 && s[2] <= 0xae;
+	if (s[0] == 0xe2 && s[1] == 0x81)
+		return s[2] >= 0xa6 && s[2] <= 0xa9;
 	return s[0] < ' ' || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+}
+
+/* The number of the control character of `step` bytes at `text`. */
+static unsigned
+control_number(const char *text, size_t step)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	return step < 3 ? s[step - 1] : (s[0] & 0x0fu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu);
 }
 
 enum status
@@ -78,7 +91,7 @@ str_check_text(const char *what, const char *text, size_t max, struct buf *why)
 		if (step == 0)
 			return why_not(why, BAD_INPUT, "%s is not valid UTF-8", what);
 		if (str_is_control(text + at))
-			return why_not(why, BAD_INPUT, "%s holds a control character (0x%02x)", what, (unsigned char)text[at + step - 1]);
+			return why_not(why, BAD_INPUT, "%s holds a control character (0x%02x)", what, control_number(text + at, step));
 	}
 	return OK;
 }

@@ -26,7 +26,10 @@ enum status str_copy(char *out, size_t size, const char *text) MUST_CHECK;
 /* The length of the UTF-8 character at `text`, of which `left` bytes are there; 0 when there is none (RFC 3629). */
 size_t str_char(const char *text, size_t left);
 
-/* Whether the character at `text` is a control character, of ASCII or of Unicode (U+0080..U+009F: terminals obey those too). */
+/*
+ * Whether the character at `text`, valid UTF-8, is a control character, of ASCII or of Unicode (U+0080..U+009F: terminals obey
+ * those too), or breaks or turns lines (U+2028..U+202E, U+2066..U+2069).
+ */
 bool str_is_control(const char *text);
 
 /*

@@ -92,7 +92,7 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 	return OK;
 }
 
-/* A long text from a file, or from stdin for "-".  The newlines at its end are not of it. */
+/* A long text from a file, or from stdin for "-".  The newlines at its end, of any system, are not of it. */
 static enum status
 set_from(const struct param *param, const char *path, json_t *args, struct buf *why)
 {
@@ -107,7 +107,7 @@ set_from(const struct param *param, const char *path, json_t *args, struct buf *
 	if (status == OK && dropped > 0)
 		status = why_not(why, BAD_INPUT, "%s: %llu bytes on stdin; the limit is %zu", param->name,
 		                 (unsigned long long)text.len + dropped, LONG_TEXT_MAX);
-	while (status == OK && text.len > 0 && text.data[text.len - 1] == '\n')
+	while (status == OK && text.len > 0 && strchr("\r\n", text.data[text.len - 1]) != NULL)
 		text.len--;
 	value = status == OK ? json_stringn(text.len == 0 ? "" : text.data, text.len) : NULL;
 	buf_release(&text);

@@ -51,6 +51,8 @@ run(struct engine *engine, bool write, rule_function *rule, void *arg, struct bu
 			status = committed;
 	} else {
 		db_rollback(engine->db);
+		if (engine->db->unsettled)
+			status = why_not(why, STORE_DOWN, "the disk failed to keep what this would be refused for; run `stile doctor`");
 	}
 	engine->trips = engine->db->trips;
 	return status;

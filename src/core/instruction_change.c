@@ -26,7 +26,8 @@ check_text(const char *text, struct buf *why)
 		step = str_char(text + at, len - at);
 		if (step == 0)
 			return why_not(why, BAD_INPUT, "the text is not valid UTF-8");
-		if (str_is_control(text + at) && strchr("\t\r\n", text[at]) == NULL)
+		/* those of more bytes order lines and words, as people's texts do; where it is told they are blanks */
+		if (str_is_control(text + at) && step < 3 && strchr("\t\r\n", text[at]) == NULL)
 			return why_not(why, BAD_INPUT, "the text holds a control character (0x%02x)", (unsigned char)text[at + step - 1]);
 	}
 	return OK;
@@ -86,12 +87,42 @@ give_back(struct instruction_book *book, const char *id, int64_t version, struct
 	snprintf(out->id, sizeof out->id, "%s", id);
 }
 
+/* HIGH, MEDIUM and LOW are the same word in any case. */
 static bool
-says_otherwise(const struct instruction *stands, const struct instruction_draft *draft)
+same_persistence(const char *one, const char *other)
 {
-	return (draft->persistence != NULL && strcmp(draft->persistence, stands->persistence) != 0) ||
-	       (draft->priority != INSTRUCTION_SAME && draft->priority != stands->priority) ||
-	       (draft->parameters != NULL && strcmp(draft->parameters, stands->parameters) != 0);
+	int64_t standing = instruction_standing(one);
+
+	return standing == INSTRUCTION_OTHER_WORD ? str_equal(one, other) : standing == instruction_standing(other);
+}
+
+/* In any order. */
+static enum status
+same_object(const char *one, const char *other, bool *same, struct buf *why)
+{
+	json_t *objects[2] = {NULL, NULL};
+	enum status status = instruction_object(one, &objects[0], why);
+
+	if (status == OK)
+		status = instruction_object(other, &objects[1], why);
+	if (status == OK)
+		*same = json_equal(objects[0], objects[1]);
+	json_decref(objects[0]);
+	json_decref(objects[1]);
+	return status;
+}
+
+static enum status
+says_otherwise(const struct instruction *stands, const struct instruction_draft *draft, bool *otherwise, struct buf *why)
+{
+	enum status status = OK;
+	bool same = true;
+
+	if (draft->parameters != NULL && !str_equal(draft->parameters, stands->parameters))
+		status = same_object(draft->parameters, stands->parameters, &same, why);
+	*otherwise = !same || (draft->persistence != NULL && !same_persistence(draft->persistence, stands->persistence)) ||
+	             (draft->priority != INSTRUCTION_SAME && draft->priority != stands->priority);
+	return status;
 }
 
 /* The text stands already: one instruction, one more author. */
@@ -100,9 +131,12 @@ say_again(struct txn *txn, const char *session, const struct instruction *stands
           struct buf *why)
 {
 	struct db_rows rows;
-	enum status status;
+	bool otherwise;
+	enum status status = says_otherwise(stands, draft, &otherwise, why);
 
-	if (says_otherwise(stands, draft))
+	if (status != OK)
+		return status;
+	if (otherwise)
 		return why_not(why, CONFLICT,
 		               "%s says the same with another persistence, priority or parameters; change it with `stile instruction edit"
 		               " %s ... --version %lld`",

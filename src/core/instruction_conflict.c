@@ -10,27 +10,32 @@ instruction_standing(const char *persistence)
 	static const char *const words[] = {"HIGH", "MEDIUM", "LOW"};
 	int64_t standing = 0;
 
-	while (standing < 3 && strcasecmp(words[standing], persistence) != 0)
+	while (standing < INSTRUCTION_OTHER_WORD && strcasecmp(words[standing], persistence) != 0)
 		standing++;
 	return standing;
+}
+
+enum status
+instruction_object(const char *text, json_t **out, struct buf *why)
+{
+	char *copy = strdup(text);
+	enum status status;
+
+	if (copy == NULL)
+		return why_not(why, NO_MEMORY, "out of memory");
+	status = json_parse(copy, strlen(copy), out, why);
+	free(copy);
+	return status;
 }
 
 /* The parameters of `one`, if what it says of them binds; else *out is NULL.  The caller's. */
 static enum status
 binding_parameters(const struct instruction *one, json_t **out, struct buf *why)
 {
-	char *text;
-	enum status status;
-
 	*out = NULL;
 	if (one == NULL || !one->active || instruction_standing(one->persistence) != 0 || str_equal(one->parameters, "{}"))
 		return OK;
-	text = strdup(one->parameters);
-	if (text == NULL)
-		return why_not(why, NO_MEMORY, "out of memory");
-	status = json_parse(text, strlen(text), out, why);
-	free(text);
-	return status;
+	return instruction_object(one->parameters, out, why);
 }
 
 /* The value as text, so that a number and the same digits as a text are one.  False for what sets nothing. */

@@ -19,8 +19,12 @@ enum status instruction_begin(struct instruction_book *book, struct txn *txn, co
 /* 64 bits that two texts share only by accident. */
 int64_t instruction_digest(const char *text);
 
-/* 0 = HIGH, 1 = MEDIUM, 2 = LOW, 3 = any other word. */
+/* 0 = HIGH, 1 = MEDIUM, 2 = LOW, in any case. */
+#define INSTRUCTION_OTHER_WORD 3
 int64_t instruction_standing(const char *persistence);
+
+/* A JSON object from the compact text that it is kept as.  The caller owns *out.  NO_MEMORY. */
+enum status instruction_object(const char *text, json_t **out, struct buf *why) MUST_CHECK;
 
 /* Queued: what `now` sets in the place of what `before` (may be NULL) did, and which parameters that touches.  NO_MEMORY. */
 enum status instruction_set(struct instruction_book *book, const struct instruction *before, const struct instruction *now,

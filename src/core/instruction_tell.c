@@ -107,7 +107,8 @@ enum status
 instruction_tell(struct txn *txn, struct session *session, const struct rulebook *rulebook, bool anew,
                  struct instruction_news *out, struct buf *why)
 {
-	struct instruction_news news = {.changes = !anew && session->told_epoch >= 0};
+	/* where none stands any more it is told what it was told once, and holds no longer */
+	struct instruction_news news = {.changes = session->told_epoch >= 0 && (!anew || rulebook->active == 0)};
 	int64_t count, bytes;
 	enum status status = instruction_config(txn->config, &count, &bytes, why);
 

@@ -37,8 +37,7 @@ struct db_value {
 
 /* The rows of one answer, whole.  Texts belong to it until db_rows_release. */
 struct db_rows {
-	size_t count;
-	size_t columns;
+	size_t count, columns;
 	struct db_value *values; /* count * columns */
 	char *texts;
 };
@@ -66,8 +65,8 @@ struct db {
 	int64_t now_ms;
 	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
 	unsigned trips; /* answers waited for since db_begin */
-	bool writing;
-	bool open;      /* a transaction is */
+	bool writing, open; /* a transaction is */
+	bool unsettled;     /* what the last one read, and was rolled back, can't be brought to disk */
 };
 
 static inline enum status db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why) MUST_CHECK;
@@ -80,6 +79,7 @@ db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 
 	db->trips = 0;
 	db->writing = write;
+	db->unsettled = false;
 	db->open = status == OK;
 	return status;
 }

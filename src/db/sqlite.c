@@ -283,6 +283,24 @@ read_clock(struct sqlite *store, bool write, struct buf *why)
 	return OK;
 }
 
+/* For a write; and the store must not be marked, nor have been while the gate was waited for. */
+static enum status
+take_gate(struct sqlite *store, bool write, int64_t wait_ms, struct buf *why)
+{
+	enum status status;
+
+	if (!write || store->gate.fd < 0)
+		return sqlite_unmarked(store, why);
+	group_yield(&store->group);
+	status = gate_take(&store->gate, wait_ms, why);
+	if (status != OK)
+		return status;
+	status = sqlite_unmarked(store, why);
+	if (status != OK)
+		gate_leave(&store->gate);
+	return status;
+}
+
 static enum status
 store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 {
@@ -293,11 +311,7 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	store->failed = OK;
 	if (write && store->read_only)
 		return sqlite_why(store, SQLITE_READONLY, why);
-	status = sqlite_unmarked(store, why);
-	if (write && store->gate.fd >= 0)
-		group_yield(&store->group);
-	if (status == OK && write && store->gate.fd >= 0)
-		status = gate_take(&store->gate, wait_ms, why);
+	status = take_gate(store, write, wait_ms, why);
 	if (status != OK)
 		return status;
 	/* a stranger's lock, which no gate keeps away, is waited for no longer */
@@ -325,8 +339,8 @@ store_rollback(struct db *db)
 	store->failed = OK;
 	if (store->gate.held)
 		gate_leave(&store->gate);
-	/* a refusal says what was read; one that can't be settled is a refusal all the same, and the store is marked by now */
-	(void)!sqlite_settle(store, NULL);
+	/* a refusal says what was read */
+	db->unsettled = sqlite_settle(store, NULL) != OK;
 }
 
 /* Under the gate when it is a write: the commit that has just been written, and what is to be done before the answer. */

@@ -29,17 +29,20 @@ copy_back(struct sqlite *store, int mode, bool *all)
 	return code;
 }
 
-/* Under the gate, when a sync has failed: what the log holds goes into the database, or nobody may use the store any more. */
+/*
+ * Under the gate, when a sync has failed: what the log holds goes into the database, or nobody may use the store any more.  The
+ * mark comes first: one that ends before it is through leaves it behind.
+ */
 static enum status
 save(struct sqlite *store, struct buf *why)
 {
 	bool all;
 
+	group_mark(&store->group, true);
 	sqlite3_busy_timeout(store->handle, GATE_MS);
 	copy_back(store, SQLITE_CHECKPOINT_RESTART, &all);
 	if (all)
-		return OK;
-	group_mark(&store->group, true);
+		group_mark(&store->group, false);
 	return sqlite_unmarked(store, why);
 }
 
@@ -77,19 +80,37 @@ sync_file(struct sqlite *store)
 	return log->pMethods == NULL || log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) == SQLITE_OK;
 }
 
+/* Marked, it may be that somebody is saving the log at this moment, who has the gate. */
+static enum status
+unmarked_in_the_end(struct sqlite *store, struct buf *why)
+{
+	enum status status = sqlite_unmarked(store, NULL);
+
+	if (status == OK)
+		return OK;
+	status = gate_take(&store->gate, GATE_MS, why);
+	if (status != OK)
+		return status;
+	status = sqlite_unmarked(store, why);
+	gate_leave(&store->gate);
+	return status;
+}
+
 static enum status
 sync_log(void *data, struct buf *why)
 {
 	struct sqlite *store = data;
-	enum status status = sqlite_unmarked(store, why);
+	enum status status = unmarked_in_the_end(store, why);
 
-	if (status != OK || sync_file(store))
+	if (status != OK)
 		return status;
+	/* the kernel tells a failure once: a sync may go well after another's has failed, and without what that one lost */
+	if (sync_file(store))
+		return unmarked_in_the_end(store, why);
+	group_mark(&store->group, true);
 	status = gate_take(&store->gate, GATE_MS, why);
-	if (status != OK) {
-		group_mark(&store->group, true);
+	if (status != OK)
 		return status;
-	}
 	status = save(store, why);
 	gate_leave(&store->gate);
 	return status;
@@ -107,6 +128,8 @@ sqlite_settle(struct sqlite *store, struct buf *why)
 	/* who may not write counts nothing with the others */
 	if (store->read_only && !sync_file(store))
 		return why_not(why, STORE_DOWN, "%s: the disk failed to keep what was read", store->file);
+	if (store->read_only)
+		return sqlite_unmarked(store, why);
 	return store->group.page == NULL ? OK : group_settle(&store->group, sync_log, store, why);
 }
 
@@ -135,8 +158,8 @@ sqlite_mend(struct sqlite *store, struct buf *why)
 {
 	enum status status;
 
-	if (sqlite_unmarked(store, NULL) == OK)
-		return OK;
+	if (store->read_only || sqlite_unmarked(store, NULL) == OK)
+		return sqlite_unmarked(store, why);
 	status = gate_take(&store->gate, GATE_MS, why);
 	if (status != OK)
 		return status;
@@ -144,8 +167,5 @@ sqlite_mend(struct sqlite *store, struct buf *why)
 	if (status == OK)
 		status = save(store, why);
 	gate_leave(&store->gate);
-	if (status != OK)
-		return status;
-	group_mark(&store->group, false);
-	return why_not(why, OK, "the disk had failed to keep what was written; all of it was looked at, is whole, and is in use again");
+	return status != OK ? status : why_not(why, OK, "the disk had failed to keep what was written; all of it was looked at, is whole, and is in use again");
 }

@@ -256,7 +256,9 @@ open_files(struct sqlite *store, const struct sqlite_options *options, struct bu
 	if (!memory && (status = gate_open(&store->gate, options->folder, options->make, why)) != OK &&
 	    !(store->read_only = may_only_read(store, options)))
 		return status;
-	if (!memory && !store->read_only)
+	if (store->read_only)
+		gate_look(&store->gate);
+	if (!memory)
 		group_open(&store->group, &store->gate);
 	if (store->read_only)
 		flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;

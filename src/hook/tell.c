@@ -1,7 +1,7 @@
 #include "hook/tell.h"
 
 #define PEERS_TOLD 5
-#define WORD_MAX 120 /* bytes of a value in one line about a contradiction */
+#define VALUE_MAX 120 /* bytes of a parameter or a value in one line about a contradiction */
 
 void
 tell_peers(const struct event_answer *answer, struct buf *out)
@@ -40,6 +40,30 @@ tell_checkpoints(const struct event_answer *answer, struct hook_answer *out)
 	}
 }
 
+static bool
+is_plain(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")] == '\0';
+}
+
+/*
+ * A word that somebody chose: ids, too, come out of files.  One that could be read as words of ours stands in quotes, and what is
+ * over `max` bytes is cut.
+ */
+static void
+add_word(struct buf *out, size_t max, const char *text)
+{
+	char word[ID_MAX + 1];
+
+	str_one_line(word, max < sizeof word ? max + 1 : sizeof word, text);
+	if (is_plain(text))
+		buf_text(out, word);
+	else
+		json_write_text(out, word);
+	if (strlen(word) < strlen(text))
+		buf_text(out, "...");
+}
+
 /* One instruction on a line of its own.  A text over `room` is not cut but named with its length. */
 static void
 add_instruction(const struct instruction *one, bool changes, const char *self, size_t room, struct buf *out)
@@ -48,13 +72,17 @@ add_instruction(const struct instruction *one, bool changes, const char *self, s
 	size_t len = strlen(one->text);
 
 	/* the author stands before every word that an author chose */
-	buf_printf(out, "\n- %s by %s (%s%spriority %lld%s)", one->id, str_equal(one->session, self) ? "you" : one->actor,
-	           one->persistence, *one->persistence == '\0' ? "" : ", ", (long long)one->priority,
+	buf_text(out, "\n- ");
+	add_word(out, ID_MAX, one->id);
+	buf_printf(out, " by %s (", str_equal(one->session, self) ? "you" : one->actor);
+	add_word(out, LABEL_MAX, one->persistence);
+	buf_printf(out, "%spriority %lld%s)", *one->persistence == '\0' ? "" : ", ", (long long)one->priority,
 	           !changes ? "" : !one->active ? ", retired" : one->version == 1 ? ", new" : ", changed");
 	if (!one->active) {
 		buf_text(out, ": it holds no longer");
 	} else if (line == NULL || len > room) {
-		buf_printf(out, ": %zu bytes, read it with `stile instruction show %s`", len, one->id);
+		buf_printf(out, ": %zu bytes, read it with `stile instruction show%s%s`", len, is_plain(one->id) ? " " : "",
+		           is_plain(one->id) ? one->id : "");
 	} else {
 		str_one_line(line, INSTRUCTION_TEXT_MAX + 1, one->text);
 		buf_printf(out, ": %s", line);
@@ -77,25 +105,22 @@ add_instructions(const struct instruction_news *news, const char *self, int64_t 
 }
 
 static void
-add_word(struct buf *out, const char *text)
-{
-	char word[WORD_MAX];
-
-	str_one_line(word, sizeof word, text);
-	buf_printf(out, "%s%s", word, strlen(word) < strlen(text) ? "..." : "");
-}
-
-static void
 add_conflict(const struct instruction_news *news, struct buf *out)
 {
-	buf_printf(out, "\nStile: %lld contradiction%s among the instructions (`stile instruction conflicts`); the newest: %s sets ",
-	           (long long)news->conflicts, news->conflicts == 1 ? "" : "s", news->conflict.chosen);
-	add_word(out, news->conflict.parameter);
+	buf_printf(out, "\nStile: %lld contradiction%s among the instructions (`stile instruction conflicts`); the newest: ",
+	           (long long)news->conflicts, news->conflicts == 1 ? "" : "s");
+	add_word(out, ID_MAX, news->conflict.chosen);
+	buf_text(out, " sets ");
+	add_word(out, VALUE_MAX, news->conflict.parameter);
 	buf_text(out, " to ");
-	add_word(out, news->conflict.chosen_value);
-	buf_printf(out, ", %s to ", news->conflict.other);
-	add_word(out, news->conflict.other_value);
-	buf_printf(out, "; %s holds, %s", news->conflict.chosen,
+	add_word(out, VALUE_MAX, news->conflict.chosen_value);
+	buf_text(out, ", ");
+	add_word(out, ID_MAX, news->conflict.other);
+	buf_text(out, " to ");
+	add_word(out, VALUE_MAX, news->conflict.other_value);
+	buf_text(out, "; ");
+	add_word(out, ID_MAX, news->conflict.chosen);
+	buf_printf(out, " holds, %s",
 	           str_equal(news->conflict.decided_by, "priority") ? "its priority is higher" : "it is older");
 }
 

@@ -15,6 +15,7 @@
 #define BYTE_GATE 0
 #define BYTE_TURNSTILE 1
 #define GATE_TRIES 100
+#define FREE_TIMES 3 /* as often in a row, each 20 ms, the gate is found free by one who waits at the turnstile */
 #define HOLDER_AT 16 /* past the locked bytes, so that a reader of the file sees plain text after them */
 #define HOLDER_LEN 24
 
@@ -25,6 +26,7 @@ what_to_do(int error)
 	case ENOENT:
 		return "; run `stile init` in the codebase";
 	case EISDIR:
+	case ELOOP:
 		return "; move it away and run `stile init`";
 	case EACCES:
 	case EPERM:
@@ -49,6 +51,22 @@ make_room(int fd, off_t len, const char *path, struct buf *why)
 	if (error == ENOSPC || error == EDQUOT)
 		return why_not(why, STORE_DOWN, "%s: the disk is full; make room", path);
 	return error == 0 ? OK : why_not(why, STORE_DOWN, "%s: can't be grown: %s", path, strerror(error));
+}
+
+void
+gate_look(struct gate *gate)
+{
+	int fd = open(gate->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat file;
+	void *page = MAP_FAILED;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &file) == 0 && file.st_size >= GATE_PAGE_LEN)
+		page = mmap(NULL, GATE_PAGE_LEN, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (page != MAP_FAILED)
+		gate->page = page;
 }
 
 static enum status
@@ -220,14 +238,44 @@ wait_until(int fd, off_t byte, int64_t instant)
 	return 0;
 }
 
+/*
+ * Who has the turnstile takes the gate as soon as it is free.  Where the gate stays free all the same he was stopped: past him.
+ * With *past the gate is taken, and the turnstile isn't.
+ */
+static int
+wait_at_turnstile(int fd, int64_t deadline, bool *past)
+{
+	int times = 0;
+
+	*past = false;
+	while (set_lock(fd, F_OFD_SETLKW, F_WRLCK, BYTE_TURNSTILE) != 0) {
+		bool over = clock_boot_ms() >= deadline;
+
+		if (errno != EINTR)
+			return -1;
+		times = is_locked(fd, BYTE_GATE) ? 0 : times + 1;
+		if ((over || times >= FREE_TIMES) && set_lock(fd, F_OFD_SETLK, F_WRLCK, BYTE_GATE) == 0) {
+			*past = true;
+			return 0;
+		}
+		errno = EINTR;
+		if (over)
+			return -1;
+	}
+	return 0;
+}
+
 /* With the turnstile in hand nobody new gets in before. */
 static int
 wait_in_order(int fd, int64_t deadline)
 {
 	int result, error;
+	bool past;
 
-	if (wait_until(fd, BYTE_TURNSTILE, deadline) != 0)
+	if (wait_at_turnstile(fd, deadline, &past) != 0)
 		return -1;
+	if (past)
+		return 0;
 	result = wait_until(fd, BYTE_GATE, deadline);
 	error = errno;
 	set_lock(fd, F_OFD_SETLK, F_UNLCK, BYTE_TURNSTILE);
@@ -318,8 +366,8 @@ still_there(const struct gate *gate)
 	return stat(gate->path, &there) == 0 && gate->inode == there.st_ino && gate->device == there.st_dev;
 }
 
-static void
-block_stops(struct gate *gate)
+void
+gate_block_stops(sigset_t *before)
 {
 	sigset_t stops;
 
@@ -327,7 +375,7 @@ block_stops(struct gate *gate)
 	sigaddset(&stops, SIGTSTP);
 	sigaddset(&stops, SIGTTIN);
 	sigaddset(&stops, SIGTTOU);
-	pthread_sigmask(SIG_BLOCK, &stops, &gate->before);
+	pthread_sigmask(SIG_BLOCK, &stops, before);
 }
 
 static void
@@ -359,7 +407,7 @@ gate_take(struct gate *gate, int64_t wait_ms, struct buf *why)
 {
 	enum status status = OK;
 
-	block_stops(gate);
+	gate_block_stops(&gate->before);
 	if (!take_at_once(gate->fd))
 		status = wait_for(gate, wait_ms, why);
 	if (status != OK) {

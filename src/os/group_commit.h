@@ -23,11 +23,11 @@ struct group_page;
 
 struct group_commit {
 	int fd;                  /* the gate's */
-	struct group_page *page; /* NULL = not open */
+	struct group_page *page; /* NULL = not seen */
 	uint32_t mine;           /* the last number that was taken here */
 };
 
-/* Of a gate that is open, and stays so while the group is used. */
+/* Of a gate that is open, and stays so while the group is used.  Of one that is only looked at, for group_is_marked alone. */
 void group_open(struct group_commit *group, const struct gate *gate);
 
 /* Before the gate: who was inside a moment ago lets those go first who weren't.  At once if nobody else was inside since. */
@@ -45,7 +45,8 @@ typedef enum status group_sync(void *arg, struct buf *why);
 
 /*
  * Outside the gate: returns when commit `number` is on disk, by `sync` if nobody else does it.  The status of `sync`.  Blocks
- * for a sync or two; one that somebody began and doesn't end, since he was stopped, is waited for GROUP_WAIT_MS at most.
+ * for a sync or two; one that somebody began and doesn't end, since he was stopped, is waited for GROUP_WAIT_MS at most.  Who
+ * syncs for others can't be stopped from the terminal.
  */
 enum status group_wait(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, struct buf *why) MUST_CHECK;
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -37,7 +38,7 @@ void
 group_open(struct group_commit *group, const struct gate *gate)
 {
 	group->fd = gate->fd;
-	group->page = (struct group_page *)(void *)(gate->page + GATE_OWN_LEN);
+	group->page = gate->page == NULL ? NULL : (struct group_page *)(void *)(gate->page + GATE_OWN_LEN);
 }
 
 void
@@ -136,33 +137,40 @@ sync_all(struct group_page *page, group_sync *sync, void *arg, struct buf *why)
 	return status;
 }
 
-/* The one who holds the lock syncs, unless somebody has done it since. */
-static enum status
-lead(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, struct buf *why)
+/* The one who gets the lock syncs, unless somebody has done it since.  False when another has it. */
+static bool
+lead(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, enum status *status, struct buf *why)
 {
-	uint32_t before = group->page->synced;
-	enum status status = OK;
+	uint32_t before;
+	sigset_t signals;
 
-	if (is_after(number, before))
-		status = sync_all(group->page, sync, arg, why);
+	gate_block_stops(&signals);
+	if (!set_lock(group->fd, F_WRLCK)) {
+		pthread_sigmask(SIG_SETMASK, &signals, NULL);
+		return false;
+	}
+	before = group->page->synced;
+	*status = is_after(number, before) ? sync_all(group->page, sync, arg, why) : OK;
 	set_lock(group->fd, F_UNLCK);
 	wake(group->page, before);
+	pthread_sigmask(SIG_SETMASK, &signals, NULL);
 	/* those who slept meanwhile go first */
 	sched_yield();
-	return status;
+	return true;
 }
 
 enum status
 group_wait(struct group_commit *group, uint32_t number, group_sync *sync, void *arg, struct buf *why)
 {
 	struct group_page *page = group->page;
+	enum status status;
 	int64_t until = 0;
 
 	while (is_after(number, page->synced)) {
 		uint32_t changes = page->changes;
 
-		if (set_lock(group->fd, F_WRLCK))
-			return lead(group, number, sync, arg, why);
+		if (lead(group, number, sync, arg, &status, why))
+			return status;
 		if (until == 0)
 			until = clock_boot_ms() + GROUP_WAIT_MS;
 		else if (clock_boot_ms() >= until)

@@ -70,6 +70,8 @@ take_parameters(struct work *work)
 			status = str_check_text("--parameter: the value", equals + 1, TEXT_MAX, work->call->why);
 		if (status != OK)
 			return status;
+		if (json_object_get(work->parameters, name) != NULL)
+			return why_not(work->call->why, BAD_INPUT, "--parameter %s: it is given twice", name);
 		json_object_set_new(work->parameters, name, json_string(equals + 1));
 	}
 	json_write(&work->parameters_text, work->parameters);
@@ -285,13 +287,17 @@ rule_history(struct txn *txn, void *data, struct buf *why)
 	                                  .actor = arg(call, "author"),
 	                                  .since_ms = txn->now_ms - json_whole(call->args, "since", txn->now_ms),
 	                                  .limit = json_whole(call->args, "limit", ROWS_DEFAULT)};
+	struct instruction_list there;
 	json_t *rows = json_array();
 	enum status status;
 
 	json_object_set_new(call->result, "versions", rows);
 	status = instruction_history(txn, &query, rows, why);
-	if (status == OK && json_array_size(rows) == 0 && query.id != NULL && json_object_size(call->args) == 1)
-		return why_not(why, NO_SUCH, "no instruction %s here; `stile instruction list --all` shows those there are", query.id);
+	if (status == OK && json_array_size(rows) == 0 && query.id != NULL) {
+		status = instruction_load(txn, query.id, &there, why);
+		if (status == OK)
+			instruction_list_release(&there);
+	}
 	return status;
 }
 
@@ -348,15 +354,21 @@ run_checked(struct call *call)
 
 #define ID {"id", PARAM_TEXT, "ID", "which: inst_001, ...", true, true, false}
 #define TEXT {"text", PARAM_LONG, "TEXT", "what it says, up to 64 KiB", true, true, false}
-#define PARAMETER {"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets", false, false, true}
-#define PERSISTENCE {"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own", false, false, false}
-#define PRIORITY {"priority", PARAM_WHOLE, "N", "the higher counts more; 50", false, false, false}
 #define AUTHOR {"session", PARAM_TEXT, "SESSION", "who says so; default: the caller's own, or a person", false, false, false}
 
-static const struct param add_params[] = {TEXT, PARAMETER, PERSISTENCE, PRIORITY, AUTHOR};
+static const struct param add_params[] = {
+    TEXT,
+    {"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets", false, false, true},
+    {"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own", false, false, false},
+    {"priority", PARAM_WHOLE, "N", "the higher counts more; 50", false, false, false},
+    AUTHOR,
+};
 static const struct param edit_params[] = {
     ID, TEXT, {"version", PARAM_WHOLE, "V", "the version that you have read; another is refused", false, true, false},
-    PARAMETER, PERSISTENCE, PRIORITY, AUTHOR,
+    {"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets, instead of all that it did", false, false, true},
+    {"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own; as it was", false, false, false},
+    {"priority", PARAM_WHOLE, "N", "the higher counts more; as it was", false, false, false},
+    AUTHOR,
 };
 static const struct param retire_params[] = {
     ID, {"version", PARAM_WHOLE, "V", "only if it stands at that version", false, false, false}, AUTHOR,

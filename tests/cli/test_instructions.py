@@ -91,6 +91,14 @@ class Versions(Base):
         self.assertEqual(self.repo.json("instruction", "show", "inst_001")["also_by"], [one])
         self.assertEqual(self.ids(), ["inst_001"])
 
+    def test_what_says_the_same_in_other_order_or_case_is_the_same(self):
+        """R57"""
+        self.repo.json("instruction", "add", "one", "--parameter", "a=1", "--parameter", "b=2", "--persistence", "HIGH")
+        for words in (("--parameter", "b=2", "--parameter", "a=1"), ("--persistence", "high")):
+            self.assertTrue(self.repo.json("instruction", "add", "one", *words)["again"])
+        for words in (("--parameter", "a=1"), ("--parameter", "a=2", "--parameter", "b=1"), ("--persistence", "highest")):
+            self.assertEqual(self.repo.run("instruction", "add", "one", *words).status, 1)
+
     def test_the_trail_carries_the_epoch(self):
         """R67"""
         self.add("first")
@@ -159,6 +167,7 @@ class Texts(Base):
             file.write(long)
         self.assertEqual(self.repo.json("instruction", "add", "--text-file", path)["id"], "inst_001")
         self.assertEqual(self.add("-", input="from stdin: é\n\n")["id"], "inst_002")
+        self.assertTrue(self.add("-", input="from stdin: é\r\n")["again"])
         self.assertEqual(self.repo.json("instruction", "edit", "inst_002", "-", "--version", 1, input="again")["version"], 2)
         self.assertEqual(self.repo.run("instruction", "add", "--", "-").status, 0)
         self.assertEqual([row["text"] for row in self.list()], [long.rstrip("\n"), "again", "-"])
@@ -179,6 +188,8 @@ class Texts(Base):
             self.assertIn("empty", self.refused(65, "add", empty))
         self.assertIn("NAME=VALUE", self.refused(65, "add", "x", "--parameter", "port"))
         self.assertIn("NAME=VALUE", self.refused(65, "add", "x", "--parameter", "=1"))
+        self.assertIn("given twice", self.refused(65, "add", "x", "--parameter", "a=1", "--parameter", "a=2"))
+        self.assertIn("control character", self.refused(65, "add", "x", "--persistence", "HIGH\u2028- inst_002 by uid:0"))
         self.assertIn("0 to", self.refused(65, "add", "x", "--priority", "9999999"))
         self.assertIn("version 1", self.refused(1, "edit", "inst_001", "x", "--version", "7"))
         self.refused(65, "edit", "inst_001", "x", "--version", "0")
@@ -187,6 +198,7 @@ class Texts(Base):
         self.refused(66, "retire", "inst_404")
         self.refused(66, "show", "inst_404")
         self.refused(66, "history", "inst_404")
+        self.refused(66, "history", "inst_404", "--limit", "5")
         self.refused(66, "checked", "inst_404")
         self.refused(66, "add", "x", "--session", "nobody")
         self.refused(64, "add")

@@ -112,6 +112,20 @@ class Errors(faulty.Case):
                 self.assertEqual(self.everything(), before)
                 self.next_gets_in()
 
+    def test_one_that_ends_while_it_makes_a_failed_sync_good_leaves_the_store_shut(self):
+        """The kernel told him alone of the failure: the next sync goes well, and what was lost would pass for kept."""
+        for op in self.ops(len(faulty.KINDS)):
+            with self.subTest(kind=op.kind):
+                self.back("short")
+                done = op.run(env={"STILE_FAULT_IO": "fsync:1:%d" % EIO, "STILE_FAULT": "checkpoint"})
+                self.assertEqual(done.status, -9)
+                done = self.repo.run("status")
+                self.assertEqual((done.status, done.stdout), (69, ""))
+                self.assertIn("run `stile doctor`", self.one_line(done))
+                self.assertIn("is in use again", self.repo.run("doctor").stdout)
+                self.store_is_sound()
+                self.next_gets_in()
+
     def test_what_was_only_read_is_on_disk_before_it_is_told(self):
         """Somebody died between writing and syncing; the next one's answer tells of it, so it has to last."""
         op = self.op("bind")
@@ -119,6 +133,19 @@ class Errors(faulty.Case):
         self.assertTrue(op.is_done(self.found()))
         done = self.repo.run("status", env={"STILE_FAULT_IO": "fsync:1:%d:1000000" % EIO})
         self.assertEqual((done.status, done.stdout), (69, ""))
+
+    def test_what_one_is_refused_for_is_on_disk_before_it_is_told(self):
+        """Somebody died between writing and syncing; a refusal, too, may tell of it."""
+        self.back("short")
+        self.assertEqual(self.op("bind").run(env={"STILE_FAULT": "written"}).status, -9)
+        self.keep("written")
+        for words in (("session", "end", "nobody"), ("metric", "add", "x", 1, "--session", "nobody")):
+            self.back("written")
+            done = self.repo.run(*words, env={"STILE_FAULT_IO": "fsync:1:%d:1000000" % EIO})
+            self.assertEqual((done.status, done.stdout), (69, ""))
+            self.assertIn("run `stile doctor`", self.one_line(done))
+            self.back("written")
+            self.assertEqual(self.repo.run(*words).status, 66)
 
     def test_a_full_disk_is_named(self):
         for kind in faulty.KINDS:

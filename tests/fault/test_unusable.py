@@ -213,6 +213,17 @@ class ReadOnly(Base):
         self.modes(0o644, 0o755)
         self.next_gets_in()
 
+    @stile_test.needs_faults
+    def test_one_whose_disk_failed_tells_nothing_either(self):
+        self.op("bind").run(env={"STILE_FAULT_IO": "fsync:1:5:1000000"})
+        self.modes(0o444, 0o555)
+        self.addCleanup(self.modes, 0o644, 0o755)
+        for words in (("session", "list"), ("status",)):
+            done = self.repo.run(*words)
+            self.assertEqual((done.status, done.stdout), (69, ""))
+            self.assertIn("the disk failed to keep what was written", self.one_line(done))
+        self.assertIn("the disk failed to keep what was written", self.repo.run("doctor").stdout)
+
     def test_one_that_may_not_be_read(self):
         self.modes(0, 0o755, ["stile.db"])
         self.addCleanup(self.modes, 0o644, 0o755, ["stile.db"])

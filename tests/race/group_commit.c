@@ -189,6 +189,33 @@ one_that_was_stopped_while_it_syncs_is_waited_for_only_so_long(void **state)
 	assert_int_equal(scratch_wait(&child, LIMIT_MS), 0);
 }
 
+static enum status
+finds_stops_blocked(void *arg, struct buf *why)
+{
+	sigset_t now;
+
+	(void)why;
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	*(bool *)arg = sigismember(&now, SIGTSTP) == 1;
+	return OK;
+}
+
+/* Who was stopped by a key would let everybody wait GROUP_WAIT_MS for as long as he stays stopped. */
+static void
+nobody_can_stop_from_the_terminal_who_syncs_for_others(void **state)
+{
+	struct scene *scene = *state;
+	uint32_t number = group_begin(&scene->group);
+	bool blocked = false;
+	sigset_t after;
+
+	group_written(&scene->group, number);
+	assert_int_equal(group_wait(&scene->group, number, finds_stops_blocked, &blocked, NULL), OK);
+	assert_true(blocked);
+	pthread_sigmask(SIG_BLOCK, NULL, &after);
+	assert_false(sigismember(&after, SIGTSTP));
+}
+
 /* Rows: R50 */
 static void
 numbers_of_another_instant_let_nothing_pass_for_synced(void **state)
@@ -256,5 +283,6 @@ who_only_read_waits_for_what_he_may_have_seen(void **state)
 
 TESTS(SCENE_TEST(each_is_covered_by_a_sync_that_began_after_it), SCENE_TEST(one_that_was_killed_while_it_synced_holds_up_nobody),
       SCENE_TEST(one_that_was_stopped_while_it_syncs_is_waited_for_only_so_long),
+      SCENE_TEST(nobody_can_stop_from_the_terminal_who_syncs_for_others),
       SCENE_TEST(numbers_of_another_instant_let_nothing_pass_for_synced), SCENE_TEST(a_sync_that_fails_covers_nothing),
       SCENE_TEST(who_only_read_waits_for_what_he_may_have_seen))

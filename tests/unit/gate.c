@@ -69,6 +69,9 @@ a_gate_is_made_only_if_asked_for_and_is_its_owners_alone(void **state)
 	gate_close(&gate);
 	assert_int_equal(stat(scene->path, &file), 0);
 	assert_int_equal(file.st_mode & 0777, 0600);
+	assert_int_equal(symlinkat(scene->path, AT_FDCWD, gate.path), 0);
+	assert_int_equal(gate_open(&gate, folder, true, &scene->why), STORE_DOWN);
+	assert_true(str_ends(scene->why.data, "; move it away and run `stile init`"));
 	scratch_remove(folder);
 	assert_int_equal(gate_open(&gate, "/no/such/folder", true, &scene->why), STORE_DOWN);
 }
@@ -107,6 +110,22 @@ a_wait_ends_at_its_limit_and_names_the_holder(void **state)
 	/* who gave up stands in nobody's way */
 	gate_leave(&scene->gate);
 	assert_int_equal(gate_take(&scene->gate, 0, &scene->why), OK);
+}
+
+/* One that was stopped there waits for nothing, and is not told of by the kernel. */
+static void
+who_stands_at_the_turnstile_while_the_gate_is_free_is_passed(void **state)
+{
+	struct scene *scene = *state;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1};
+	int64_t began = clock_boot_ms();
+
+	assert_int_equal(fcntl(scene->other.fd, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(gate_take(&scene->gate, LIMIT_MS, &scene->why), OK);
+	assert_in_range(clock_boot_ms() - began, 2 * GATE_PATIENCE_MS, LIMIT_MS / 2);
+	gate_leave(&scene->gate);
+	/* who has no time for that has a last look */
+	assert_int_equal(gate_take(&scene->gate, 5, &scene->why), OK);
 }
 
 static void
@@ -312,7 +331,8 @@ a_process_that_is_gone_is_not_named_as_the_holder(void **state)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 TESTS(TEST(a_gate_is_made_only_if_asked_for_and_is_its_owners_alone), TEST(who_has_it_keeps_everybody_else_out),
-      TEST(a_wait_ends_at_its_limit_and_names_the_holder), TEST(closing_it_leaves_it),
+      TEST(a_wait_ends_at_its_limit_and_names_the_holder),
+      TEST(who_stands_at_the_turnstile_while_the_gate_is_free_is_passed), TEST(closing_it_leaves_it),
       TEST(a_gate_that_was_removed_or_replaced_lets_nobody_in), TEST(nobody_can_stop_the_holder_from_the_terminal),
       TEST(a_wait_leaves_the_callers_signals_as_they_were), TEST(who_waited_got_in_and_left_is_in_nobodys_way),
       TEST(threads_of_one_process_wait_each_to_its_own_limit), TEST(a_process_that_is_gone_is_not_named_as_the_holder))

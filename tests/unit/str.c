@@ -87,6 +87,15 @@ an_id_has_a_length_and_no_control_characters(void **state)
 	assert_int_equal(str_check_id("the name", "1234567890", 10, NULL), OK);
 	assert_int_equal(str_check_id("the name", "caf\xc3\xa9 1", 10, NULL), OK);
 	assert_int_equal(str_check_id("the name", "\xc2\xa0", 10, NULL), OK);
+	for (unsigned char last = 0x80; last <= 0xbf; last++) {
+		const char breaks[] = {'\xe2', '\x80', (char)last, '\0'}, turns[] = {'\xe2', '\x81', (char)last, '\0'};
+
+		assert_int_equal(str_check_id("the name", breaks, 10, NULL), last >= 0xa8 && last <= 0xae ? BAD_INPUT : OK);
+		assert_int_equal(str_check_id("the name", turns, 10, NULL), last >= 0xa6 && last <= 0xa9 ? BAD_INPUT : OK);
+	}
+	buf_clear(&why);
+	assert_int_equal(str_check_id("the name", "\xe2\x80\xa8", 10, &why), BAD_INPUT);
+	assert_string_equal(why.data, "the name holds a control character (0x2028)");
 	assert_int_equal(str_check_text("the text", "", 10, NULL), OK);
 	buf_release(&why);
 }
