@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "legacy/tractatus_take.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "os/swap.h"
 
@@ -57,6 +58,16 @@ find_work(struct tractatus_export *export, struct buf *why)
 	return swap_folder(parent, name, 0700, why);
 }
 
+/* What one that was killed had begun to write, each as long as the history. */
+static void
+sweep_work(const struct tractatus_export *export)
+{
+	char fresh[PATH_SIZE];
+
+	if (paths_join(fresh, sizeof fresh, export->work, "fresh") == OK)
+		file_sweep(fresh);
+}
+
 enum status
 tractatus_export_begin(struct tractatus_export *export, struct buf *why)
 {
@@ -72,7 +83,11 @@ tractatus_export_begin(struct tractatus_export *export, struct buf *why)
 		status = engine_read(export->engine, rule_look, export, why);
 	if (status == OK && export->place.id[0] == '\0')
 		status = engine_run(export->engine, rule_save, export, why);
-	return status == OK ? find_work(export, why) : status;
+	if (status == OK)
+		status = find_work(export, why);
+	if (status == OK)
+		sweep_work(export);
+	return status;
 }
 
 void
@@ -333,6 +348,7 @@ swap(struct round *round, struct buf *why)
 		if (status != OK)
 			return status;
 	}
+	fault_point(FAULT_REMEMBERED);
 	status = put_fresh(round->fresh, &round->text, why);
 	if (status == OK)
 		status = swap_in(round->fresh, export->place.folder, TRACTATUS_HISTORY, round->replaced, why);

@@ -1,6 +1,7 @@
 #include "os/swap.h"
 
 #include "os/clock.h"
+#include "os/fault.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -176,12 +177,17 @@ link_and_rename(const char *fresh, int folder, const char *name, const char *rep
 	       renameat(AT_FDCWD, fresh, folder, name) == 0;
 }
 
+/* What stood there is `replaced` from that very instant on: under any other name it would be forgotten if we died then. */
 static bool
 exchange(const char *fresh, int folder, const char *name, const char *replaced)
 {
-	if (renameat2(AT_FDCWD, fresh, folder, name, RENAME_EXCHANGE) == 0)
-		return rename(fresh, replaced) == 0;
-	return errno == EINVAL && link_and_rename(fresh, folder, name, replaced);
+	if (rename(fresh, replaced) != 0)
+		return false;
+	if (renameat2(AT_FDCWD, replaced, folder, name, RENAME_EXCHANGE) == 0) {
+		fault_point(FAULT_SWAPPED);
+		return true;
+	}
+	return errno == EINVAL && rename(replaced, fresh) == 0 && link_and_rename(fresh, folder, name, replaced);
 }
 
 static bool
