@@ -48,6 +48,8 @@ CREATE TABLE tractatus_imported (
 	was TEXT NOT NULL,           -- the entry, or what was seen, before; '' = nothing
 	PRIMARY KEY (project, import, kind, item)
 );
+-- A session that is removed takes along that it was imported.
+CREATE INDEX tractatus_imported_item ON tractatus_imported (project, kind, item);
 
 -- An edit in the file of an instruction that had been changed here too.  It stands while the instruction is at that version.
 CREATE TABLE tractatus_conflict (
