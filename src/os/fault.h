@@ -17,6 +17,9 @@
 #define FAULT_COMMITTED "committed"        /* on disk, the caller not yet answered */
 #define FAULT_REMEMBERED "remembered"      /* an export's bytes are in the store, the file is still as it was */
 #define FAULT_SWAPPED "swapped"            /* a file stands in the place of another, which nobody has looked at yet */
+#define FAULT_VIEW_FILLS "view-fills"      /* one of a view's own files is made, nothing is in it yet */
+#define FAULT_VIEW_ASKED "view-asked"      /* a change of an own file is taken over, which the view does not know yet */
+#define FAULT_VIEW_BROUGHT "view-brought"  /* something that a view made new has just come into the real folder */
 #define FAULT_VIEW_TAKEN "view-taken"      /* a view's own files are taken back, what it made new isn't yet */
 #define FAULT_CHECKPOINT "checkpoint"      /* inside a checkpoint: the WAL copied back in part */
 

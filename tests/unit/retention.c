@@ -64,9 +64,10 @@ static void
 mirrored(struct bench *bench, const struct session *session)
 {
 	static const char *const places[] = {"p1", "p2"};
-	char view[ID_SIZE + 8];
+	char view[ID_SIZE + 8], history[ID_SIZE + 8];
 
 	snprintf(view, sizeof view, "view/%s", session->id);
+	snprintf(history, sizeof history, "history/%s", session->id);
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 		db_run(bench->db,
 		       "INSERT INTO tractatus_place (project, folder, place, continuous) VALUES ($1, $2, $2, 1) ON CONFLICT (project,"
@@ -74,6 +75,8 @@ mirrored(struct bench *bench, const struct session *session)
 		       DB_TEXT(BENCH_PROJECT), DB_TEXT(places[i]));
 		db_run(bench->db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ($1, $2, $3, 0, '{}')",
 		       DB_TEXT(BENCH_PROJECT), DB_TEXT(places[i]), DB_TEXT(view));
+		db_run(bench->db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ($1, $2, $3, 0, 'd')",
+		       DB_TEXT(BENCH_PROJECT), DB_TEXT(places[i]), DB_TEXT(history));
 	}
 	db_run(bench->db,
 	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, 'i', 'session', $2, 0, '')",
@@ -84,7 +87,7 @@ static int64_t
 mirrored_rows(struct bench *bench, const struct session *session)
 {
 	return store_number(bench->db,
-	                    "SELECT (SELECT count(*) FROM tractatus_seen WHERE name = 'view/' || $1)"
+	                    "SELECT (SELECT count(*) FROM tractatus_seen WHERE name IN ('view/' || $1, 'history/' || $1))"
 	                    " + (SELECT count(*) FROM tractatus_imported WHERE item = $1)",
 	                    DB_TEXT(session->id));
 }
@@ -167,12 +170,12 @@ what_tractatus_files_left_of_it_goes_too(void **state)
 	db_run(bench->db,
 	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, 'i', 'instruction', $2, 1, '')",
 	       DB_TEXT(BENCH_PROJECT), DB_TEXT(old.id));
-	assert_int_equal(mirrored_rows(bench, &old), 4);
+	assert_int_equal(mirrored_rows(bench, &old), 6);
 	ends(bench, &old, SESSION_ENDS);
 	bench_at(bench, T + 31 * DAY);
 	assert_int_equal(goes(bench).sessions, 1);
 	assert_int_equal(mirrored_rows(bench, &old), 1);
-	assert_int_equal(mirrored_rows(bench, &live), 3);
+	assert_int_equal(mirrored_rows(bench, &live), 5);
 	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM tractatus_seen WHERE name = $1", DB_TEXT("session")), 1);
 }
 

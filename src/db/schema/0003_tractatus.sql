@@ -23,9 +23,9 @@ CREATE TABLE tractatus_base (
 CREATE TABLE tractatus_seen (
 	project TEXT NOT NULL,
 	place TEXT NOT NULL,
-	name TEXT NOT NULL,          -- session; view/SESSION; log/FILE; undone/INSTRUCTION
-	number BIGINT NOT NULL,      -- bytes of the log; version of the instruction
-	text TEXT NOT NULL,          -- the state, the log's digest
+	name TEXT NOT NULL,          -- session; view/SESSION; history/SESSION; log/FILE; undone/INSTRUCTION
+	number BIGINT NOT NULL,      -- bytes of the log; version of the instruction; which view
+	text TEXT NOT NULL,          -- the state; the digest of log or history
 	PRIMARY KEY (project, place, name)
 );
 
