@@ -10,7 +10,7 @@
 struct folders {
 	json_t *paths;
 	json_t *conflicts;
-	struct session_list live;
+	size_t live; /* sessions, as an export counts them */
 };
 
 static enum status
@@ -92,10 +92,25 @@ mirror_turn(struct context *context, const char *session)
 }
 
 static enum status
+count_live(struct txn *txn, size_t *out, struct buf *why)
+{
+	int64_t phantom_ms = INT64_MAX;
+	struct session_list live = {0};
+	enum status status = config_duration(txn->config, "stile", "phantom", &phantom_ms, why);
+
+	if (status == OK)
+		status = session_list(txn, false, &live, why);
+	for (size_t i = 0; status == OK && i < live.count; i++)
+		*out += !session_is_phantom(&live.items[i], txn->now_ms, phantom_ms);
+	session_list_release(&live);
+	return status;
+}
+
+static enum status
 rule_findings(struct txn *txn, void *data, struct buf *why)
 {
 	struct folders *folders = data;
-	enum status status = session_list(txn, false, &folders->live, why);
+	enum status status = count_live(txn, &folders->live, why);
 
 	return status == OK ? tractatus_conflicts(txn, folders->conflicts, why) : status;
 }
@@ -163,11 +178,11 @@ tell_numbers(const struct folders *folders, mirror_told *told, void *arg)
 {
 	char line[300];
 
-	if (json_array_size(folders->paths) > 0 && folders->live.count > 1) {
+	if (json_array_size(folders->paths) > 0 && folders->live > 1) {
 		snprintf(line, sizeof line,
 		         TRACTATUS_STATE " is not exported while %zu sessions live: it can only be one's; each has its own "
 		                         "sessions/ID/state.json",
-		         folders->live.count);
+		         folders->live);
 		told(arg, 1, line);
 	}
 	if (json_array_size(folders->conflicts) > 0) {
@@ -190,7 +205,6 @@ mirror_findings(struct context *context, mirror_told *told, void *arg, struct bu
 	json_array_foreach(folders.paths, i, folder) if (status == OK) find_folder(context, json_string_value(folder), told, arg);
 	if (status == OK)
 		tell_numbers(&folders, told, arg);
-	session_list_release(&folders.live);
 	json_decref(folders.paths);
 	json_decref(folders.conflicts);
 	return status;
