@@ -100,7 +100,7 @@ write_record(struct view_private *private, struct buf *why)
 	buf_text(&text, "\n");
 	private->lock = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	done = buf_status(&text) == OK && private->lock >= 0 && take_lock(private->lock) &&
-	       write(private->lock, text.data, text.len) == (ssize_t)text.len;
+	       file_write_all(private->lock, text.data, text.len);
 	buf_release(&text);
 	return done ? file_give(path, why) : why_not(why, IO_FAILED, "%s: can't be written: %s", path, strerror(errno));
 }
@@ -180,7 +180,7 @@ write_own_file(struct view_private *private, const struct view_file *file, struc
 	snprintf(path, sizeof path, "%s/%.255s", private->cover, file->name);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 	fault_point(FAULT_VIEW_FILLS);
-	done = fd >= 0 && write(fd, file->data, file->len) == (ssize_t)file->len;
+	done = fd >= 0 && file_write_all(fd, file->data, file->len);
 	if (!done)
 		why_not(why, IO_FAILED, "%s: can't be written: %s", path, strerror(errno));
 	if (fd >= 0)
