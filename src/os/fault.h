@@ -15,6 +15,7 @@
 #define FAULT_ROWS_WRITTEN "rows-written"  /* all statements of a rule are done, COMMIT is not */
 #define FAULT_WRITTEN "written"            /* COMMIT is done, others see it, it is not on disk yet */
 #define FAULT_COMMITTED "committed"        /* on disk, the caller not yet answered */
+#define FAULT_READING "reading"            /* a file that others write too stands still, and is about to be read */
 #define FAULT_REMEMBERED "remembered"      /* an export's bytes are in the store, the file is still as it was */
 #define FAULT_SWAPPED "swapped"            /* a file stands in the place of another, which nobody has looked at yet */
 #define FAULT_VIEW_FILLS "view-fills"      /* one of a view's own files is made, nothing is in it yet */
