@@ -176,6 +176,21 @@ class Continuous(Base):
         self.assertFalse(os.path.exists(other))
         self.assertEqual(len(self.texts()), 2)
 
+    def test_what_is_written_in_one_folder_is_in_the_other_when_it_was_taken_in(self):
+        other = self.repo.worktree("other")
+        folders = (self.repo.path, other)
+        for folder in folders:
+            self.repo.json("export", "tractatus", folder, "--continuous")
+        ways = (lambda: self.repo.json("export", "tractatus", other), lambda: self.repo.json("export", "tractatus", self.repo.path),
+                lambda: self.add("last"))
+        for number, way in enumerate(ways):
+            for place, folder in enumerate(folders):
+                self.assertEqual(self.script("add", "by-hand-%d-%d" % (number, place), "by hand %d %d" % (number, place), project=folder), 0)
+            told = way()
+            for folder in folders:
+                self.assertEqual(len(tractatus.instructions(folder)), 2 * number + 2 + (number == 2))
+        self.assertEqual(len(told["export_taken"]), 2)
+
 
 class Edited(Base):
     """R56, R64: whoever writes the file directly is found out by the bytes, and taken in by a merge with the last export."""
