@@ -14,11 +14,11 @@
 
 struct tractatus_log {
 	char name[40];
-	int64_t to;                   /* bytes that are read then */
+	int64_t to;                         /* bytes that are read then */
 	char digest[TRACTATUS_DIGEST_SIZE]; /* of them */
-	json_t *decisions;            /* an array of objects: the new ones */
-	size_t broken;                /* new lines that are no JSON object, or too long */
-	bool changed;                 /* what was read before is not as it was: nothing of it is read */
+	json_t *decisions;                  /* an array of objects: the new ones */
+	size_t broken;                      /* new lines that are no JSON object, or too long */
+	bool changed;                       /* what was read before is not as it was: nothing of it is read */
 };
 
 struct tractatus_logs {

@@ -13,7 +13,7 @@
 #define TRACTATUS_HISTORY "instruction-history.json"
 #define TRACTATUS_STATE "session-state.json"
 #define TRACTATUS_CHECKPOINTS "token-checkpoints.json"
-#define TRACTATUS_BASES 8     /* kept of each place: so many that we wrote, and so many that were taken in */
+#define TRACTATUS_BASES 8 /* kept of each place: so many that we wrote, and so many that were taken in */
 #define TRACTATUS_DIGEST_SIZE 17
 #define TRACTATUS_WAIT_MS 250 /* for another program that is writing a file */
 

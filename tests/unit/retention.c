@@ -168,7 +168,8 @@ what_tractatus_files_left_of_it_goes_too(void **state)
 	db_run(bench->db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ($1, 'p1', 'session', 0, '{}')",
 	       DB_TEXT(BENCH_PROJECT));
 	db_run(bench->db,
-	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, 'i', 'instruction', $2, 1, '')",
+	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, 'i', 'instruction', $2, 1, "
+	       "'')",
 	       DB_TEXT(BENCH_PROJECT), DB_TEXT(old.id));
 	assert_int_equal(mirrored_rows(bench, &old), 6);
 	ends(bench, &old, SESSION_ENDS);
@@ -345,8 +346,8 @@ how_long_is_configured_and_never_less_than_an_hour(void **state)
 }
 
 TESTS(BENCH_TEST(a_session_that_ended_long_ago_goes_with_all_that_is_its_own),
-      BENCH_TEST(what_tractatus_files_left_of_it_goes_too),
-      BENCH_TEST(it_costs_no_more_when_much_was_imported), BENCH_TEST(one_that_went_on_again_or_only_rests_stays_however_old), BENCH_TEST(a_value_stays_one_sessions),
+      BENCH_TEST(what_tractatus_files_left_of_it_goes_too), BENCH_TEST(it_costs_no_more_when_much_was_imported),
+      BENCH_TEST(one_that_went_on_again_or_only_rests_stays_however_old), BENCH_TEST(a_value_stays_one_sessions),
       BENCH_TEST(the_trail_is_kept_for_its_time_and_its_newest_row_for_ever),
       BENCH_TEST(a_go_is_bounded_and_the_next_does_the_rest), BENCH_TEST(instructions_and_their_history_stay),
       BENCH_TEST(how_long_is_configured_and_never_less_than_an_hour))
