@@ -50,6 +50,12 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	db_run(txn->db, "DELETE FROM transcript WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM spend WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db,
+	       "DELETE FROM tractatus_seen WHERE project = $1 AND place IN (SELECT p.place FROM tractatus_place p"
+	       " WHERE p.project = $1) AND name IN ('view/' || $2, 'history/' || $2)",
+	       DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM tractatus_imported WHERE project = $1 AND kind = 'session' AND item = $2",
+	       DB_TEXT(txn->project), DB_TEXT(session));
 	audit_add(txn, session, "session.removed", client, "", "");
 }
 

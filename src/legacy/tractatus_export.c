@@ -1,7 +1,9 @@
 #include "legacy/tractatus_export.h"
 
 #include "base/str.h"
+#include "legacy/tractatus_state.h"
 #include "legacy/tractatus_take.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "os/swap.h"
 
@@ -57,6 +59,16 @@ find_work(struct tractatus_export *export, struct buf *why)
 	return swap_folder(parent, name, 0700, why);
 }
 
+/* What one that was killed had begun to write, each as long as the history. */
+static void
+sweep_work(const struct tractatus_export *export)
+{
+	char fresh[PATH_SIZE];
+
+	if (paths_join(fresh, sizeof fresh, export->work, "fresh") == OK)
+		file_sweep(fresh);
+}
+
 enum status
 tractatus_export_begin(struct tractatus_export *export, struct buf *why)
 {
@@ -72,7 +84,11 @@ tractatus_export_begin(struct tractatus_export *export, struct buf *why)
 		status = engine_read(export->engine, rule_look, export, why);
 	if (status == OK && export->place.id[0] == '\0')
 		status = engine_run(export->engine, rule_save, export, why);
-	return status == OK ? find_work(export, why) : status;
+	if (status == OK)
+		status = find_work(export, why);
+	if (status == OK)
+		sweep_work(export);
+	return status;
 }
 
 void
@@ -225,26 +241,23 @@ take(struct round *round, const struct buf *bytes, bool *bad, struct buf *why)
 	return status;
 }
 
-/* Keeps what can't be followed beside the file, under a name that nobody has. */
+/* Keeps what can't be followed beside the file at `path`, under a name that nobody has. */
 static enum status
-keep_aside(struct round *round, const struct buf *reason, struct buf *why)
+keep_aside(struct tractatus_export *export, const char *path, const char *replaced, const char *reason, struct buf *why)
 {
 	char kept[PATH_SIZE + 30];
 
 	for (int i = 1; i <= REFUSED_MAX; i++) {
-		snprintf(kept, sizeof kept, "%s.refused-%d", round->path, i);
-		if (renameat2(AT_FDCWD, round->replaced, AT_FDCWD, kept, RENAME_NOREPLACE) == 0) {
-			note(round->export, "an edit of %s was refused (%s); it is kept as %s", round->path, reason->data, kept);
-			return OK;
-		}
-		if (errno == EINVAL && link(round->replaced, kept) == 0 && unlink(round->replaced) == 0) {
-			note(round->export, "an edit of %s was refused (%s); it is kept as %s", round->path, reason->data, kept);
+		snprintf(kept, sizeof kept, "%s.refused-%d", path, i);
+		if (renameat2(AT_FDCWD, replaced, AT_FDCWD, kept, RENAME_NOREPLACE) == 0 ||
+		    (errno == EINVAL && link(replaced, kept) == 0 && unlink(replaced) == 0)) {
+			note(export, "an edit of %s was refused (%s); it is kept as %s", path, reason, kept);
 			return OK;
 		}
 		if (errno != EEXIST)
 			break;
 	}
-	return why_not(why, IO_FAILED, "%s: can't be kept aside as %s: %s", round->replaced, kept, strerror(errno));
+	return why_not(why, IO_FAILED, "%s: can't be kept aside as %s: %s", replaced, kept, strerror(errno));
 }
 
 /* What the last swap brought out.  BUSY while it is being written: then it must not be written over. */
@@ -262,12 +275,12 @@ look_at_replaced(struct round *round, bool *taken, struct buf *why)
 		status = take(round, &bytes, &bad, &reason);
 		*taken = status == OK;
 		if (status == BAD_INPUT)
-			status = keep_aside(round, &reason, why);
+			status = keep_aside(round->export, round->path, round->replaced, reason.data, why);
 		else if (status != OK)
 			status = why_not(why, status, "%s", reason.data);
 	} else if (status == BAD_INPUT) {
 		(void)why_not(&reason, BAD_INPUT, "it is longer than %zu bytes", HISTORY_MAX);
-		status = keep_aside(round, &reason, why);
+		status = keep_aside(round->export, round->path, round->replaced, reason.data, why);
 	}
 	buf_release(&bytes);
 	buf_release(&reason);
@@ -333,6 +346,7 @@ swap(struct round *round, struct buf *why)
 		if (status != OK)
 			return status;
 	}
+	fault_point(FAULT_REMEMBERED);
 	status = put_fresh(round->fresh, &round->text, why);
 	if (status == OK)
 		status = swap_in(round->fresh, export->place.folder, TRACTATUS_HISTORY, round->replaced, why);
@@ -390,6 +404,31 @@ tractatus_export_history(struct tractatus_export *export, struct buf *why)
 	return status;
 }
 
+/* What was no object was nobody's state, and so nothing of it is in what is there now. */
+static enum status
+look_at_old(struct tractatus_export *export, const char *path, const char *old, struct buf *why)
+{
+	struct buf bytes, reason;
+	json_t *document = NULL;
+	enum status status;
+
+	buf_init(&bytes, STATE_MAX);
+	buf_init(&reason, WHY_MAX);
+	status = file_read(old, &bytes, &reason);
+	if (status == OK)
+		status = json_parse(bytes.data, bytes.len, &document, &reason);
+	if (status == OK && !json_is_object(document))
+		status = why_not(&reason, BAD_INPUT, "is no object");
+	if (status == BAD_INPUT)
+		status = keep_aside(export, path, old, reason.data, why);
+	else if (status != NO_SUCH)
+		status = file_remove(old, why);
+	json_decref(document);
+	buf_release(&bytes);
+	buf_release(&reason);
+	return status == NO_SUCH ? OK : status;
+}
+
 enum status
 tractatus_export_file(struct tractatus_export *export, const char *folder, const char *name, const char *shown,
                       const struct buf *text, struct buf *why)
@@ -413,7 +452,5 @@ tractatus_export_file(struct tractatus_export *export, const char *folder, const
 	if (status != OK)
 		return status;
 	json_array_append_new(export->written, json_string(shown));
-	/* what it replaced was nobody's but ours, or has been read */
-	status = file_remove(old, why);
-	return status == NO_SUCH ? OK : status;
+	return look_at_old(export, path, old, why);
 }

@@ -10,17 +10,6 @@
 #define FOLDER ".memory/audit"
 #define SHAPE "decisions-dddd-dd-dd.jsonl"
 
-/* FNV-1a: tells a file that was written anew from one that was appended to. */
-static void
-digest_of(const char *text, size_t len, char out[LOG_DIGEST_SIZE])
-{
-	uint64_t digest = UINT64_C(14695981039346656037);
-
-	for (size_t i = 0; i < len; i++)
-		digest = (digest ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
-	snprintf(out, LOG_DIGEST_SIZE, "%016llx", (unsigned long long)digest);
-}
-
 static int
 is_log(const struct dirent *entry)
 {
@@ -83,7 +72,7 @@ whole_lines(const struct buf *text)
 static enum status
 read_log(const struct tractatus_place *place, const char *path, struct tractatus_log *log, struct buf *why)
 {
-	char name[60], digest[LOG_DIGEST_SIZE];
+	char name[60], digest[TRACTATUS_DIGEST_SIZE];
 	const json_t *seen;
 	struct buf text;
 	int64_t from;
@@ -95,13 +84,13 @@ read_log(const struct tractatus_place *place, const char *path, struct tractatus
 	buf_init(&text, LOG_BYTES_MAX);
 	status = file_read(path, &text, why);
 	if (status == OK && from > 0) {
-		digest_of(text.data, (int64_t)text.len < from ? text.len : (size_t)from, digest);
+		tractatus_digest(text.data, (int64_t)text.len < from ? text.len : (size_t)from, digest);
 		log->changed = (int64_t)text.len < from || strcmp(digest, json_text(seen, "text", "")) != 0;
 	}
 	log->to = from;
 	if (status == OK && !log->changed) {
 		log->to = whole_lines(&text);
-		digest_of(text.data, (size_t)log->to, log->digest);
+		tractatus_digest(text.data, (size_t)log->to, log->digest);
 		log->decisions = json_array();
 		status = log->decisions == NULL ? NO_MEMORY : read_lines(&text, from, log);
 	}

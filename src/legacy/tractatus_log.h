@@ -11,15 +11,14 @@
 #define LOG_BYTES_MAX ((size_t)64 << 20) /* of one file */
 #define LOG_LINE_MAX ((size_t)64 << 10)  /* of one decision, as compact JSON */
 #define LOG_FILES_MAX 2000
-#define LOG_DIGEST_SIZE 17
 
 struct tractatus_log {
 	char name[40];
-	int64_t to;                   /* bytes that are read then */
-	char digest[LOG_DIGEST_SIZE]; /* of them */
-	json_t *decisions;            /* an array of objects: the new ones */
-	size_t broken;                /* new lines that are no JSON object, or too long */
-	bool changed;                 /* what was read before is not as it was: nothing of it is read */
+	int64_t to;                         /* bytes that are read then */
+	char digest[TRACTATUS_DIGEST_SIZE]; /* of them */
+	json_t *decisions;                  /* an array of objects: the new ones */
+	size_t broken;                      /* new lines that are no JSON object, or too long */
+	bool changed;                       /* what was read before is not as it was: nothing of it is read */
 };
 
 struct tractatus_logs {

@@ -74,7 +74,7 @@ tractatus_export_documents(struct tractatus_export *export, const char *session,
 	if (status != OK)
 		return status;
 	*state = state_document(&reading.numbers, before);
-	*checkpoints = state_checkpoints(&reading.numbers);
+	*checkpoints = state_checkpoints(&reading.numbers, NULL);
 	return *state == NULL || *checkpoints == NULL ? why_not(why, NO_MEMORY, "out of memory") : OK;
 }
 
@@ -117,7 +117,7 @@ tractatus_export_session(struct tractatus_export *export, const char *session, s
 		status = write_document(export, own, "state.json", shown, state_document(&reading.numbers, NULL), why);
 	snprintf(shown, sizeof shown, "sessions/%s/checkpoints.json", reading.session.id);
 	if (status == OK)
-		status = write_document(export, own, "checkpoints.json", shown, state_checkpoints(&reading.numbers), why);
+		status = write_document(export, own, "checkpoints.json", shown, state_checkpoints(&reading.numbers, NULL), why);
 	return status;
 }
 
@@ -132,13 +132,14 @@ rule_live(struct txn *txn, void *data, struct buf *why)
 
 /* What the scripts wrote there, as far as it can be read. */
 static enum status
-read_before(const struct tractatus_export *export, json_t **out, struct buf *why)
+read_before(const struct tractatus_export *export, const char *name, json_t **out, struct buf *why)
 {
 	char path[PATH_SIZE];
 	struct buf text;
 	enum status status;
 
-	if (paths_join(path, sizeof path, export->place.folder, TRACTATUS_STATE) != OK)
+	*out = NULL;
+	if (paths_join(path, sizeof path, export->place.folder, name) != OK)
 		return why_not(why, IO_FAILED, "the path is too long: %s", export->place.folder);
 	buf_init(&text, STATE_MAX);
 	status = swap_read(path, TRACTATUS_WAIT_MS, &text, NULL, why);
@@ -154,18 +155,21 @@ static enum status
 write_plain(struct tractatus_export *export, const char *session, struct buf *why)
 {
 	struct reading reading;
-	json_t *before = NULL;
+	json_t *state = NULL, *checkpoints = NULL;
 	enum status status = read_numbers(export, session, &reading, why);
 
 	if (status == OK)
-		status = read_before(export, &before, why);
+		status = read_before(export, TRACTATUS_STATE, &state, why);
+	if (status == OK)
+		status = read_before(export, TRACTATUS_CHECKPOINTS, &checkpoints, why);
 	if (status == OK)
 		status = write_document(export, export->place.folder, TRACTATUS_STATE, TRACTATUS_STATE,
-		                        state_document(&reading.numbers, before), why);
+		                        state_document(&reading.numbers, state), why);
 	if (status == OK)
 		status = write_document(export, export->place.folder, TRACTATUS_CHECKPOINTS, TRACTATUS_CHECKPOINTS,
-		                        state_checkpoints(&reading.numbers), why);
-	json_decref(before);
+		                        state_checkpoints(&reading.numbers, checkpoints), why);
+	json_decref(state);
+	json_decref(checkpoints);
 	return status;
 }
 

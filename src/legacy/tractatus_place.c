@@ -148,6 +148,17 @@ tractatus_seen_save(struct txn *txn, const struct tractatus_place *place, const 
 	       DB_TEXT(txn->project), DB_TEXT(place->id), DB_TEXT(name), DB_INT(number), DB_TEXT(text));
 }
 
+/* FNV-1a. */
+void
+tractatus_digest(const char *bytes, size_t len, char out[TRACTATUS_DIGEST_SIZE])
+{
+	uint64_t digest = UINT64_C(14695981039346656037);
+
+	for (size_t i = 0; i < len; i++)
+		digest = (digest ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
+	snprintf(out, TRACTATUS_DIGEST_SIZE, "%016llx", (unsigned long long)digest);
+}
+
 int64_t
 tractatus_next_base(const struct tractatus_place *place)
 {

@@ -13,7 +13,8 @@
 #define TRACTATUS_HISTORY "instruction-history.json"
 #define TRACTATUS_STATE "session-state.json"
 #define TRACTATUS_CHECKPOINTS "token-checkpoints.json"
-#define TRACTATUS_BASES 8     /* kept of each place: so many that we wrote, and so many that were taken in */
+#define TRACTATUS_BASES 8 /* kept of each place: so many that we wrote, and so many that were taken in */
+#define TRACTATUS_DIGEST_SIZE 17
 #define TRACTATUS_WAIT_MS 250 /* for another program that is writing a file */
 
 struct tractatus_base {
@@ -49,6 +50,9 @@ void tractatus_place_release(struct tractatus_place *place);
 enum status tractatus_seen_load(struct txn *txn, struct tractatus_place *place, struct buf *why) MUST_CHECK;
 void tractatus_seen_save(struct txn *txn, const struct tractatus_place *place, const char *name, int64_t number,
                          const char *text); /* queued */
+
+/* Tells bytes that were taken in before from others; no proof against who wants them to be taken for the same. */
+void tractatus_digest(const char *bytes, size_t len, char out[TRACTATUS_DIGEST_SIZE]);
 
 /* Gives it an id if it has none, and writes its row: queued. */
 enum status tractatus_place_save(struct txn *txn, struct tractatus_place *place, struct buf *why) MUST_CHECK;

@@ -158,22 +158,22 @@ activity(const struct state_numbers *numbers, const json_t *before)
 	                  {"CrossReferenceValidator", "last_validation"},
 	                  {"BoundaryEnforcer", "last_check"},
 	                  {"MetacognitiveVerifier", "last_verification"}};
-	json_t *all = json_object();
+	json_t *all = json_object(), *known = json_object_get(before, "last_framework_activity");
 
 	for (size_t i = 0; i < sizeof components / sizeof *components; i++) {
-		json_t *was = json_object_get(json_object_get(before, "last_framework_activity"), components[i].component);
+		json_t *was = json_object_get(known, components[i].component);
 
 		if (i == 0)
 			json_object_set_new(all, components[i].component,
 			                    json_pack("{sI sI so ss sf}", "message", (json_int_t)numbers->messages, "tokens",
 			                              (json_int_t)numbers->tokens, "timestamp", instant(numbers->session->event_ms),
 			                              "last_level", numbers->pressure.level, "last_score", numbers->pressure.score));
-		else if (json_is_object(was))
-			json_object_set(all, components[i].component, was);
-		else
+		else if (!json_is_object(was))
 			json_object_set_new(all, components[i].component,
 			                    json_pack("{si si sn sn}", "message", 0, "tokens", 0, "timestamp", components[i].last));
+		json_object_update_missing(json_object_get(all, components[i].component), was);
 	}
+	json_object_update_missing(all, known);
 	return all;
 }
 
@@ -182,6 +182,7 @@ state_document(const struct state_numbers *numbers, const json_t *before)
 {
 	const struct session *session = numbers->session;
 	json_t *document = json_object(), *alerts = json_object_get(before, "alerts");
+	json_t *stale = json_object_get(before, "staleness_thresholds");
 
 	json_object_set_new(document, "version", json_string("1.0.0"));
 	json_object_set_new(document, "session_id", json_string(session->id));
@@ -190,7 +191,8 @@ state_document(const struct state_numbers *numbers, const json_t *before)
 	json_object_set_new(document, "token_estimate", json_integer(numbers->tokens));
 	json_object_set_new(document, "token_budget", json_integer(session->budget));
 	json_object_set_new(document, "last_framework_activity", activity(numbers, before));
-	json_object_set_new(document, "staleness_thresholds", json_pack("{si si}", "messages", 20, "tokens", 30000));
+	json_object_set_new(document, "staleness_thresholds",
+	                    json_is_object(stale) ? json_incref(stale) : json_pack("{si si}", "messages", 20, "tokens", 30000));
 	json_object_set_new(document, "alerts", json_is_array(alerts) ? json_incref(alerts) : json_array());
 	json_object_set_new(document, "last_updated", instant(session->event_ms));
 	json_object_set_new(document, "initialized", json_true());
@@ -208,8 +210,32 @@ fired(const struct state_numbers *numbers, int64_t percent)
 	return NULL;
 }
 
+/* The one of that percentage that stood there; NULL if none did. */
+static json_t *
+checkpoint_before(const json_t *before, int64_t percent)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(before, "checkpoints"), i, item) if (json_whole(item, "percentage", 0) == percent)
+	{
+		return item;
+	}
+	return NULL;
+}
+
+static json_t *
+checkpoint_item(int64_t percent, int64_t tokens, const struct checkpoint *fired, json_t *before)
+{
+	json_t *item = json_pack("{sI sI sb so}", "percentage", (json_int_t)percent, "tokens", (json_int_t)tokens, "completed",
+	                         fired != NULL, "timestamp", fired == NULL ? json_null() : instant(fired->fired_ms));
+
+	json_object_update_missing(item, before);
+	return item;
+}
+
 json_t *
-state_checkpoints(const struct state_numbers *numbers)
+state_checkpoints(const struct state_numbers *numbers, const json_t *before)
 {
 	json_t *list = json_array(), *document;
 	int64_t budget = numbers->session->budget, next = budget;
@@ -222,15 +248,15 @@ state_checkpoints(const struct state_numbers *numbers)
 		if (one == NULL && tokens < next)
 			next = tokens;
 		overdue = overdue || (one != NULL && one->told_ms == 0);
-		json_array_append_new(list, json_pack("{sI sI sb so}", "percentage", (json_int_t)percent, "tokens", (json_int_t)tokens,
-		                                      "completed", one != NULL, "timestamp",
-		                                      one == NULL ? json_null() : instant(one->fired_ms)));
+		json_array_append_new(list, checkpoint_item(percent, tokens, one, checkpoint_before(before, percent)));
 	}
 	document = json_pack("{ss sI so sI sb so}", "version", "1.0.0", "budget", (json_int_t)budget, "checkpoints", list,
 	                     "next_checkpoint", (json_int_t)next, "overdue", (int)overdue, "last_check",
 	                     instant(numbers->session->event_ms));
-	if (document != NULL)
-		json_object_set_new(document, LABEL, json_pack("{ss}", "session", numbers->session->id));
+	if (document == NULL)
+		return NULL;
+	json_object_update_missing(document, (json_t *)(uintptr_t)before);
+	json_object_set_new(document, LABEL, json_pack("{ss}", "session", numbers->session->id));
 	return document;
 }
 

@@ -46,10 +46,10 @@ struct state_numbers {
 
 /*
  * The two documents, the caller's; NULL without memory.  `before` (may be NULL) is what stands there: the members that only
- * Tractatus' scripts know, as what its components did last, are kept.
+ * Tractatus' scripts know, as what its components did last and when it counts as stale, are kept.
  */
 json_t *state_document(const struct state_numbers *numbers, const json_t *before);
-json_t *state_checkpoints(const struct state_numbers *numbers);
+json_t *state_checkpoints(const struct state_numbers *numbers, const json_t *before);
 
 /* Whether a document is one that state_document made. */
 bool state_is_ours(const json_t *document);

@@ -9,21 +9,25 @@
 #include "legacy/tractatus_take.h"
 
 #define SEEN_SIZE (ID_SIZE + 8)
+#define STATE_SEEN "view"      /* its text */
+#define HISTORY_SEEN "history" /* its digest */
 
 /* What a command made of a file. */
 struct taking {
 	const struct tractatus_viewer *viewer;
 	struct tractatus_export export;
+	int64_t view;
 	const struct buf *bytes;
+	char digest[TRACTATUS_DIGEST_SIZE]; /* of the history */
 	struct state_read was;
 	struct state_read now;
 	struct tractatus_take take;
 };
 
 static void
-name_seen(const char *session, char out[SEEN_SIZE])
+name_seen(const char *what, const char *session, char out[SEEN_SIZE])
 {
-	snprintf(out, SEEN_SIZE, "view/%.36s", session);
+	snprintf(out, SEEN_SIZE, "%s/%.36s", what, session);
 }
 
 static enum status
@@ -66,7 +70,7 @@ last_state(const struct tractatus_export *export, const char *session)
 	const char *text;
 	json_t *state = NULL;
 
-	name_seen(session, name);
+	name_seen(STATE_SEEN, session, name);
 	text = json_text(json_object_get(export->place.seen, name), "text", "");
 	return *text == '\0' ? NULL : (state = json_loads(text, 0, NULL), state);
 }
@@ -165,8 +169,8 @@ rule_state(struct txn *txn, void *data, struct buf *why)
 		return status;
 	txn->actor = session.id;
 	add_metrics(txn, taking);
-	name_seen(session.id, name);
-	tractatus_seen_save(txn, &taking->export.place, name, 0, taking->bytes->data);
+	name_seen(STATE_SEEN, session.id, name);
+	tractatus_seen_save(txn, &taking->export.place, name, taking->view, taking->bytes->data);
 	return checkpoint_report(txn, &session, false, &fired, &told, why);
 }
 
@@ -182,14 +186,44 @@ read_state(const struct buf *bytes, struct state_read *out, struct buf *why)
 	return status;
 }
 
+/* What the store has of this very view, if its process died before it could note that; else NULL. */
+static const char *
+taken_before(const struct taking *taking, const char *what)
+{
+	const json_t *seen;
+	char name[SEEN_SIZE];
+
+	name_seen(what, taking->viewer->session, name);
+	seen = json_object_get(taking->export.place.seen, name);
+	return seen != NULL && json_whole(seen, "number", 0) == taking->view ? json_text(seen, "text", NULL) : NULL;
+}
+
+static void
+read_was(struct taking *taking, const struct buf *was)
+{
+	const char *before = taken_before(taking, STATE_SEEN);
+	struct buf text;
+
+	buf_init(&text, STATE_MAX);
+	if (before != NULL)
+		buf_text(&text, before);
+	else if (was != NULL)
+		buf_add(&text, was->data, was->len);
+	/* what could not be read then says nothing about what is more now */
+	if ((before != NULL || was != NULL) && (buf_status(&text) != OK || read_state(&text, &taking->was, NULL) != OK))
+		taking->was = taking->now;
+	buf_release(&text);
+}
+
 static enum status
 take_state(struct taking *taking, const struct buf *was, struct buf *why)
 {
 	enum status status = read_state(taking->bytes, &taking->now, why);
 
-	/* what could not be read then says nothing about what is more now */
-	if (status == OK && was != NULL && read_state(was, &taking->was, NULL) != OK)
-		taking->was = taking->now;
+	if (status == OK)
+		status = engine_read(taking->viewer->engine, rule_seen, &taking->export, why);
+	if (status == OK)
+		read_was(taking, was);
 	return status == OK ? engine_run(taking->viewer->engine, rule_state, taking, why) : status;
 }
 
@@ -197,8 +231,11 @@ static enum status
 rule_take(struct txn *txn, void *data, struct buf *why)
 {
 	struct taking *taking = data;
+	char name[SEEN_SIZE];
 
 	txn->actor = taking->viewer->session;
+	name_seen(HISTORY_SEEN, taking->viewer->session, name);
+	tractatus_seen_save(txn, &taking->export.place, name, taking->view, taking->digest);
 	return tractatus_take(txn, &taking->take, why);
 }
 
@@ -210,6 +247,15 @@ parse_history(const struct buf *bytes, struct history *out, struct buf *why)
 
 	free(copy);
 	return status;
+}
+
+static bool
+is_taken(struct taking *taking)
+{
+	const char *before = taken_before(taking, HISTORY_SEEN);
+
+	tractatus_digest(taking->bytes->data, taking->bytes->len, taking->digest);
+	return before != NULL && str_equal(before, taking->digest);
 }
 
 /* Several views begin from one epoch, so only the bytes tell what an edit began from. */
@@ -229,7 +275,7 @@ take_history(struct taking *taking, const struct buf *was, struct buf *why)
 	                                       .import = ""};
 	if (status == OK)
 		status = engine_read(taking->viewer->engine, rule_seen, &taking->export, why);
-	if (status == OK)
+	if (status == OK && !is_taken(taking))
 		status = engine_run(taking->viewer->engine, rule_take, taking, why);
 	tractatus_take_release(&taking->take);
 	history_release(&theirs);
@@ -252,10 +298,10 @@ take_checkpoints(const struct taking *taking, struct buf *why)
 }
 
 enum status
-tractatus_view_take(const struct tractatus_viewer *viewer, const char *name, const struct buf *was, const struct buf *now,
-                    struct buf *why)
+tractatus_view_take(const struct tractatus_viewer *viewer, int64_t view, const char *name, const struct buf *was,
+                    const struct buf *now, struct buf *why)
 {
-	struct taking taking = {.viewer = viewer, .bytes = now};
+	struct taking taking = {.viewer = viewer, .view = view, .bytes = now};
 	enum status status;
 
 	/* what isn't there says nothing */

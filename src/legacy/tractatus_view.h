@@ -41,9 +41,10 @@ void tractatus_view_release(struct tractatus_view *view);
 
 /*
  * Takes into the store what a command made of file `name`, which was `was` when it began; NULL = wasn't there, isn't there any
- * more.  BAD_INPUT with `why`: it can't be followed, ever.  Else as above, and CONFLICT.
+ * more.  `view` is whose command it was: what was taken of that one is not counted again when it is asked for again, whatever
+ * `was` says.  BAD_INPUT with `why`: it can't be followed, ever.  Else as above, and CONFLICT.
  */
-enum status tractatus_view_take(const struct tractatus_viewer *viewer, const char *name, const struct buf *was,
+enum status tractatus_view_take(const struct tractatus_viewer *viewer, int64_t view, const char *name, const struct buf *was,
                                 const struct buf *now, struct buf *why) MUST_CHECK;
 
 /*

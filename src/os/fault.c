@@ -5,11 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The one that is awaited; it is behind us once it came. */
+static const char *
+awaited(const char *behind)
+{
+	const char *all = getenv("STILE_FAULT");
+
+	return behind == NULL ? all : strchr(behind, ',') == NULL ? NULL : strchr(behind, ',') + 1;
+}
+
 void
 fault_point(const char *name)
 {
+	static const char *behind;
 	static int seen;
-	const char *wanted = getenv("STILE_FAULT");
+	const char *wanted = awaited(behind);
 	size_t len = strlen(name);
 	int at = 1;
 
@@ -17,8 +27,11 @@ fault_point(const char *name)
 		return;
 	if (wanted[len] == ':')
 		at = (int)strtol(wanted + len + 1, NULL, 10);
-	if (++seen == at)
-		raise(strstr(wanted, "!stop") != NULL ? SIGSTOP : SIGKILL);
+	if (++seen != at)
+		return;
+	seen = 0;
+	behind = wanted;
+	raise(strncmp(wanted + strcspn(wanted, "!,"), "!stop", 5) == 0 ? SIGSTOP : SIGKILL);
 }
 
 int64_t

@@ -3,6 +3,7 @@
  * are nothing.
  *
  * STILE_FAULT=NAME kills the process (SIGKILL) when it first comes there; NAME:N at the N-th time; NAME!stop stops it instead.
+ * NAME!stop,NAME is both, in that order.
  * STILE_FAULT_FILE_SYSTEM=NUMBER is what every file system is taken for (the magic number of statfs(2)).
  */
 #ifndef OS_FAULT_H
@@ -14,6 +15,12 @@
 #define FAULT_ROWS_WRITTEN "rows-written"  /* all statements of a rule are done, COMMIT is not */
 #define FAULT_WRITTEN "written"            /* COMMIT is done, others see it, it is not on disk yet */
 #define FAULT_COMMITTED "committed"        /* on disk, the caller not yet answered */
+#define FAULT_READING "reading"            /* a file that others write too stands still, and is about to be read */
+#define FAULT_REMEMBERED "remembered"      /* an export's bytes are in the store, the file is still as it was */
+#define FAULT_SWAPPED "swapped"            /* a file stands in the place of another, which nobody has looked at yet */
+#define FAULT_VIEW_FILLS "view-fills"      /* one of a view's own files is made, nothing is in it yet */
+#define FAULT_VIEW_ASKED "view-asked"      /* a change of an own file is taken over, which the view does not know yet */
+#define FAULT_VIEW_BROUGHT "view-brought"  /* something that a view made new has just come into the real folder */
 #define FAULT_VIEW_TAKEN "view-taken"      /* a view's own files are taken back, what it made new isn't yet */
 #define FAULT_CHECKPOINT "checkpoint"      /* inside a checkpoint: the WAL copied back in part */
 

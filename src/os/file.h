@@ -53,6 +53,9 @@ void file_sweep(const char *path);
 /* Removes the file, not what a link leads to, for good.  NO_SUCH, IO_FAILED with `why`. */
 enum status file_remove(const char *path, struct buf *why) MUST_CHECK;
 
+/* Writes all of it, or false with errno. */
+bool file_write_all(int fd, const char *data, size_t len);
+
 /* Adds `data` in one write(2) at the end; the file must exist.  IO_FAILED with `why`. */
 enum status file_append(const char *path, const void *data, size_t len, struct buf *why) MUST_CHECK;
 

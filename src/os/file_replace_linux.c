@@ -60,8 +60,8 @@ name_temporary(struct target *target, struct buf *why)
 	return OK;
 }
 
-static bool
-write_all(int fd, const char *data, size_t len)
+bool
+file_write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {
 		ssize_t done = write(fd, data, len);
@@ -101,7 +101,7 @@ write_temporary(const struct target *target, const void *data, size_t len, mode_
 
 	if (fd < 0)
 		return why_not(why, IO_FAILED, "%s: can't be written: %s", target->folder, strerror(errno));
-	if (!write_all(fd, data, len) || !dress(fd, target, mode) || fsync(fd) != 0)
+	if (!file_write_all(fd, data, len) || !dress(fd, target, mode) || fsync(fd) != 0)
 		error = errno;
 	if (close(fd) != 0 && error == 0)
 		error = errno;

@@ -25,7 +25,8 @@ bool swap_same_look(const struct swap_look *a, const struct swap_look *b);
 
 /*
  * Adds the file to `out`, whose maximum is the bound, as it was at one moment: it looks the same before and after, and no other
- * process has it open for writing.  One that does is waited for, at most `wait_ms` in all.  *look may be NULL.
+ * process has it open for writing, or opens it so meanwhile: that waits for us.  One that has it open is waited for, at most
+ * `wait_ms` in all.  Of a file that is another user's only root can tell who writes it.  *look may be NULL.
  *
  * NO_SUCH   it isn't there
  * BUSY      it changes all the time, or stays open for writing; nothing is in `out`

@@ -1,6 +1,7 @@
 #include "os/swap.h"
 
 #include "os/clock.h"
+#include "os/fault.h"
 #include "os/file.h"
 
 #include <errno.h>
@@ -43,19 +44,14 @@ swap_same_look(const struct swap_look *a, const struct swap_look *b)
 }
 
 /*
- * Whether another process has the file open for writing: a read lease is refused then.  Who opens it in the instant in which we
- * hold one waits for that instant; the signal that tells us is one that is ignored by default.  A file system without leases:
- * it can't be told, so no.
+ * Whether another process has the file open for writing: a read lease is refused then.  Else we hold it until fd is closed, so that
+ * none opens it for writing while we read: who tries waits for that long.  The signal that tells us of it is one that is ignored by
+ * default.  A file system without leases: it can't be told, so no.
  */
 static bool
 is_being_written(int fd)
 {
-	if (fcntl(fd, F_SETSIG, SIGURG) != 0)
-		return false;
-	if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
-		return errno == EAGAIN;
-	fcntl(fd, F_SETLEASE, F_UNLCK);
-	return false;
+	return fcntl(fd, F_SETSIG, SIGURG) == 0 && fcntl(fd, F_SETLEASE, F_RDLCK) != 0 && errno == EAGAIN;
 }
 
 /* Waits until it is closed by who writes it.  Whether it was before the deadline. */
@@ -94,15 +90,16 @@ read_once(const char *path, int64_t deadline, struct buf *out, struct swap_look 
 		status = BUSY;
 	else if (fstat(fd, &about) != 0)
 		status = why_not(why, IO_FAILED, "%s: %s", path, strerror(errno));
-	close(fd);
-	if (status != OK)
-		return status;
-	look_of(&about, &before);
-	status = file_read(path, out, why);
+	if (status == OK) {
+		look_of(&about, &before);
+		fault_point(FAULT_READING);
+		status = file_read(path, out, why);
+	}
 	if (status == OK)
 		status = swap_look(path, &after, why);
 	if (status == OK && !swap_same_look(&before, &after))
 		status = BUSY;
+	close(fd);
 	*look = after;
 	return status;
 }
@@ -176,12 +173,17 @@ link_and_rename(const char *fresh, int folder, const char *name, const char *rep
 	       renameat(AT_FDCWD, fresh, folder, name) == 0;
 }
 
+/* What stood there is `replaced` from that very instant on: under any other name it would be forgotten if we died then. */
 static bool
 exchange(const char *fresh, int folder, const char *name, const char *replaced)
 {
-	if (renameat2(AT_FDCWD, fresh, folder, name, RENAME_EXCHANGE) == 0)
-		return rename(fresh, replaced) == 0;
-	return errno == EINVAL && link_and_rename(fresh, folder, name, replaced);
+	if (rename(fresh, replaced) != 0)
+		return false;
+	if (renameat2(AT_FDCWD, replaced, folder, name, RENAME_EXCHANGE) == 0) {
+		fault_point(FAULT_SWAPPED);
+		return true;
+	}
+	return errno == EINVAL && rename(replaced, fresh) == 0 && link_and_rename(fresh, folder, name, replaced);
 }
 
 static bool

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #define VIEW_FILES_MAX 8
 #define VIEW_FILE_MAX ((size_t)16 << 20) /* bytes of one own file */
@@ -33,6 +34,7 @@ struct view_file {
 /* One of them that changed. */
 struct view_change {
 	const char *label; /* of the view */
+	int64_t view;      /* which one: no other has that number, and asked again after a crash it is the same */
 	const char *name;
 	bool was_there;
 	struct buf was;

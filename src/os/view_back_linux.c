@@ -2,6 +2,7 @@
 #include "os/view_parts.h"
 
 #include "base/str.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "os/tree.h"
@@ -107,6 +108,13 @@ give_name(const struct thing *thing, const char *as)
 	return VIEW_KEPT;
 }
 
+/* Not between file systems. */
+static bool
+move_to_free_name(const struct thing *thing)
+{
+	return renameat2(thing->from, thing->name, thing->to, thing->name, RENAME_NOREPLACE) == 0;
+}
+
 static void bring(struct back *back, const struct thing *thing);
 
 /* Both have a folder of that name: what is in ours goes into theirs, each by its name. */
@@ -152,11 +160,18 @@ bring(struct back *back, const struct thing *thing)
 		merge(back, thing);
 		return;
 	}
+	/* at once, so that nobody sees it under another name, and under that it is never left */
+	if (move_to_free_name(thing)) {
+		fault_point(FAULT_VIEW_BROUGHT);
+		tell(back, VIEW_MOVED, thing, thing->name);
+		return;
+	}
 	errno = EIO;
 	if (view_name_beside(thing->name, as, back->why) != OK || !tree_move(thing->from, thing->name, thing->to, as)) {
 		failed(back, thing->path);
 		return;
 	}
+	fault_point(FAULT_VIEW_BROUGHT);
 	event = give_name(thing, as);
 	/* somebody made a folder of that name between the two looks */
 	if (event == VIEW_KEPT && is_folder(thing->to, as) && is_folder(thing->to, thing->name) &&

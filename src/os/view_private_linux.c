@@ -1,6 +1,7 @@
 #include "os/view_parts.h"
 
 #include "base/str.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "os/random.h"
 
@@ -99,7 +100,7 @@ write_record(struct view_private *private, struct buf *why)
 	buf_text(&text, "\n");
 	private->lock = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	done = buf_status(&text) == OK && private->lock >= 0 && take_lock(private->lock) &&
-	       write(private->lock, text.data, text.len) == (ssize_t)text.len;
+	       file_write_all(private->lock, text.data, text.len);
 	buf_release(&text);
 	return done ? file_give(path, why) : why_not(why, IO_FAILED, "%s: can't be written: %s", path, strerror(errno));
 }
@@ -134,7 +135,7 @@ read_record(struct view_private *private, const char *text)
 enum status
 view_private_adopt(const char *place, const char *id, struct view_private *private, struct buf *why)
 {
-	char path[PATH_SIZE + 8];
+	char path[PATH_SIZE + 8], space[PATH_SIZE + 8];
 	enum status status = name_parts(private, place, id, why);
 	struct buf text;
 
@@ -146,6 +147,9 @@ view_private_adopt(const char *place, const char *id, struct view_private *priva
 		return errno == ENOENT ? BAD_INPUT : why_not(why, IO_FAILED, "%s: %s", path, strerror(errno));
 	if (!take_lock(private->lock) || view_space_lives(private->path))
 		return NO_SUCH;
+	snprintf(space, sizeof space, "%s/space", private->path);
+	if (access(space, F_OK) != 0 && errno == ENOENT)
+		return BAD_INPUT;
 	buf_init(&text, RECORD_MAX);
 	status = file_read(path, &text, why);
 	if (status == OK && !read_record(private, text.data))
@@ -175,7 +179,8 @@ write_own_file(struct view_private *private, const struct view_file *file, struc
 		return status;
 	snprintf(path, sizeof path, "%s/%.255s", private->cover, file->name);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-	done = fd >= 0 && write(fd, file->data, file->len) == (ssize_t)file->len;
+	fault_point(FAULT_VIEW_FILLS);
+	done = fd >= 0 && file_write_all(fd, file->data, file->len);
 	if (!done)
 		why_not(why, IO_FAILED, "%s: can't be written: %s", path, strerror(errno));
 	if (fd >= 0)

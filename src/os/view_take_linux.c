@@ -2,6 +2,7 @@
 #include "os/view_parts.h"
 
 #include "base/str.h"
+#include "os/fault.h"
 #include "os/file.h"
 #include "os/tree.h"
 
@@ -92,13 +93,22 @@ take_one(const struct view *view, struct view_private *private, struct view_chan
 		return OK;
 	if (status == OK)
 		status = view->take(view->arg, change, why);
-	if (status == OK)
+	if (status == OK) {
+		fault_point(FAULT_VIEW_ASKED);
 		return remember(private, change, change->there, why);
+	}
 	if (status == BAD_INPUT && change->there)
 		return keep_beside(view, private, change, why);
 	private->left = true;
 	view->tell(view->arg, VIEW_LEFT, change->name, private->cover);
 	return status;
+}
+
+/* Its folder's name. */
+static int64_t
+view_number(const struct view_private *private)
+{
+	return (int64_t)strtoull(strrchr(private->path, '/') + 1, NULL, 16);
 }
 
 enum status
@@ -107,7 +117,7 @@ view_take_back(const struct view *view, struct view_private *private, struct buf
 	enum status first = OK;
 
 	for (size_t i = 0; i < private->count; i++) {
-		struct view_change change = {.label = private->label, .name = private->names[i]};
+		struct view_change change = {.label = private->label, .view = view_number(private), .name = private->names[i]};
 		struct buf reason;
 		enum status status;
 

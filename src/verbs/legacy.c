@@ -110,6 +110,8 @@ run_export(struct call *call)
 		json_object_set(call->result, "notes", one.notes);
 	}
 	tractatus_export_end(&one);
+	if (status == OK && one.taken > 0)
+		mirror_instructions(context, call->result);
 	return status;
 }
 

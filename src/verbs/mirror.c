@@ -7,16 +7,30 @@
 
 #include <unistd.h>
 
+#define ROUNDS 4 /* through all folders, while some of them bring edits that the others don't have yet */
+
 struct folders {
 	json_t *paths;
 	json_t *conflicts;
-	struct session_list live;
+	size_t live; /* sessions, as an export counts them */
 };
 
 static enum status
 rule_folders(struct txn *txn, void *data, struct buf *why)
 {
 	return tractatus_continuous(txn, ((struct folders *)data)->paths, why);
+}
+
+/* Adds to what another folder's export told. */
+static void
+tell_more(json_t *result, const char *key, json_t *lines)
+{
+	json_t *told = json_object_get(result, key);
+
+	if (told != NULL)
+		json_array_extend(told, lines);
+	else if (json_array_size(lines) > 0)
+		json_object_set(result, key, lines);
 }
 
 static void
@@ -26,14 +40,13 @@ tell(const struct tractatus_export *export, enum status status, const struct buf
 		return;
 	if (status != OK)
 		json_object_set_new(result, "export_failed", json_lossy(why->data, why->len));
-	if (json_array_size(export->notes) > 0)
-		json_object_set(result, "export_notes", export->notes);
-	if (json_array_size(export->steps) > 0)
-		json_object_set(result, "export_taken", export->steps);
+	tell_more(result, "export_notes", export->notes);
+	tell_more(result, "export_taken", export->steps);
 }
 
+/* Adds to *taken how many changes the file there brought. */
 static enum status
-mirror_folder(struct context *context, const char *folder, const char *session, json_t *result, struct buf *why)
+mirror_folder(struct context *context, const char *folder, const char *session, size_t *taken, json_t *result, struct buf *why)
 {
 	struct tractatus_export export = {.engine = &context->engine, .store_folder = context->address.folder};
 	enum status status = tractatus_find(folder, true, &export.place, why);
@@ -51,30 +64,43 @@ mirror_folder(struct context *context, const char *folder, const char *session, 
 	if (status == OK && session != NULL)
 		status = tractatus_export_plain(&export, why);
 	tell(&export, status, why, result);
+	*taken += export.taken;
 	tractatus_export_end(&export);
 	return status;
+}
+
+/* How many changes the files brought, so that those that were written before are behind again. */
+static size_t
+mirror_all(struct context *context, const json_t *paths, const char *session, json_t *result)
+{
+	size_t taken = 0, i;
+	json_t *folder;
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	json_array_foreach(paths, i, folder)
+	{
+		/* one folder that is away must not keep the others behind */
+		if (mirror_folder(context, json_string_value(folder), session, &taken, result, &why) != OK && result != NULL)
+			json_object_set_new(result, "export_failed", json_lossy(why.data, why.len));
+		buf_clear(&why);
+	}
+	buf_release(&why);
+	return json_array_size(paths) > 1 ? taken : 0;
 }
 
 static void
 mirror(struct context *context, const char *session, json_t *result)
 {
 	struct folders folders = {.paths = json_array()};
-	json_t *folder;
+	size_t taken = 1;
 	struct buf why;
-	size_t i;
-	enum status status;
 
 	buf_init(&why, WHY_MAX);
-	status = engine_read(&context->engine, rule_folders, &folders, &why);
-	json_array_foreach(folders.paths, i, folder)
-	{
-		if (status == OK)
-			status = mirror_folder(context, json_string_value(folder), session, result, &why);
-		if (status != OK && result != NULL)
-			json_object_set_new(result, "export_failed", json_lossy(why.data, why.len));
-		/* one folder that is away must not keep the others behind */
-		status = OK;
-	}
+	if (engine_read(&context->engine, rule_folders, &folders, &why) != OK && result != NULL)
+		json_object_set_new(result, "export_failed", json_lossy(why.data, why.len));
+	for (int i = 0; i < ROUNDS && taken > 0; i++)
+		taken = mirror_all(context, folders.paths, session, result);
 	json_decref(folders.paths);
 	buf_release(&why);
 }
@@ -92,10 +118,25 @@ mirror_turn(struct context *context, const char *session)
 }
 
 static enum status
+count_live(struct txn *txn, size_t *out, struct buf *why)
+{
+	int64_t phantom_ms = INT64_MAX;
+	struct session_list live = {0};
+	enum status status = config_duration(txn->config, "stile", "phantom", &phantom_ms, why);
+
+	if (status == OK)
+		status = session_list(txn, false, &live, why);
+	for (size_t i = 0; status == OK && i < live.count; i++)
+		*out += !session_is_phantom(&live.items[i], txn->now_ms, phantom_ms);
+	session_list_release(&live);
+	return status;
+}
+
+static enum status
 rule_findings(struct txn *txn, void *data, struct buf *why)
 {
 	struct folders *folders = data;
-	enum status status = session_list(txn, false, &folders->live, why);
+	enum status status = count_live(txn, &folders->live, why);
 
 	return status == OK ? tractatus_conflicts(txn, folders->conflicts, why) : status;
 }
@@ -163,11 +204,11 @@ tell_numbers(const struct folders *folders, mirror_told *told, void *arg)
 {
 	char line[300];
 
-	if (json_array_size(folders->paths) > 0 && folders->live.count > 1) {
+	if (json_array_size(folders->paths) > 0 && folders->live > 1) {
 		snprintf(line, sizeof line,
 		         TRACTATUS_STATE " is not exported while %zu sessions live: it can only be one's; each has its own "
 		                         "sessions/ID/state.json",
-		         folders->live.count);
+		         folders->live);
 		told(arg, 1, line);
 	}
 	if (json_array_size(folders->conflicts) > 0) {
@@ -190,7 +231,6 @@ mirror_findings(struct context *context, mirror_told *told, void *arg, struct bu
 	json_array_foreach(folders.paths, i, folder) if (status == OK) find_folder(context, json_string_value(folder), told, arg);
 	if (status == OK)
 		tell_numbers(&folders, told, arg);
-	session_list_release(&folders.live);
 	json_decref(folders.paths);
 	json_decref(folders.conflicts);
 	return status;

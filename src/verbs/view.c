@@ -77,7 +77,7 @@ take(void *arg, struct view_change *change, struct buf *why)
 	enum status status = context_open(work->call->context, false, why);
 
 	if (status == OK)
-		status = tractatus_view_take(&viewer, change->name, change->was_there ? &change->was : NULL,
+		status = tractatus_view_take(&viewer, change->view, change->name, change->was_there ? &change->was : NULL,
 		                             change->there ? &change->now : NULL, why);
 	if (status == OK && str_equal(change->name, TRACTATUS_HISTORY))
 		mirror_instructions(work->call->context, work->call->result);

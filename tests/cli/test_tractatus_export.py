@@ -46,6 +46,60 @@ class Base(hooked.Case):
         return done.returncode
 
 
+class Kept(Base):
+    """What stood in the two files of numbers before, as far as it is not the store's to say."""
+
+    def setUp(self):
+        super().setUp()
+        self.session = self.repo.json("session", "start", "--client", "claude", "--client-session", "one")["session"]
+        os.makedirs(os.path.dirname(self.path("x")), exist_ok=True)
+
+    def read(self, name):
+        return tractatus.read(self.repo.path, name)
+
+    def test_what_only_their_scripts_know_goes_through(self):
+        """R64"""
+        monitor = {"message": 3, "tokens": 4, "timestamp": None, "last_level": "HIGH", "last_score": 1, "of_theirs": 5}
+        tractatus.write(self.repo.path, tractatus.STATE, {
+            "session_id": "2025-10-07-001", "message_count": 9, "staleness_thresholds": {"messages": 50, "tokens": 70000},
+            "last_framework_activity": {"ContextPressureMonitor": monitor, "BoundaryEnforcer": {"message": 7}, "Another": {"message": 8}}})
+        tractatus.write(self.repo.path, tractatus.CHECKPOINTS, {
+            "owner": "them", "checkpoints": [{"percentage": 50, "tokens": 1, "completed": True, "note": "theirs"}]})
+        self.export()
+        state, checkpoints = self.read(tractatus.STATE), self.read(tractatus.CHECKPOINTS)
+        self.assertEqual((state["session_id"], state["message_count"]), (self.session, 0))
+        self.assertEqual(state["staleness_thresholds"], {"messages": 50, "tokens": 70000})
+        activity = state["last_framework_activity"]
+        self.assertEqual((activity["Another"], activity["BoundaryEnforcer"]["message"]), ({"message": 8}, 7))
+        self.assertEqual((activity["ContextPressureMonitor"]["of_theirs"], activity["ContextPressureMonitor"]["last_level"]), (5, "NORMAL"))
+        self.assertEqual(checkpoints["owner"], "them")
+        self.assertEqual([one.get("note") for one in checkpoints["checkpoints"]], [None, "theirs", None])
+        self.assertEqual([one["completed"] for one in checkpoints["checkpoints"]], [False, False, False])
+
+    def test_what_is_no_state_is_kept_aside_and_told(self):
+        """R56"""
+        for number, (name, text) in enumerate([(tractatus.STATE, '{"half'), (tractatus.STATE, "[1]"), (tractatus.CHECKPOINTS, "")]):
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write(text)
+            notes = self.export()["notes"]
+            kept = "%s.refused-%d" % (self.path(name), 2 if number == 1 else 1)
+            self.assertIn(kept, "".join(notes))
+            with open(kept, encoding="utf-8") as file:
+                self.assertEqual(file.read(), text)
+            self.assertEqual(self.read(tractatus.STATE)["session_id"], self.session)
+            self.assertEqual(self.export()["notes"], [])
+
+    def test_doctor_and_export_count_the_same_sessions(self):
+        """R128: one that began long ago and did nothing is nobody's second."""
+        with open(os.path.join(self.repo.store, "config"), "w", encoding="utf-8") as file:
+            file.write("[stile]\nphantom = 0ms\n")
+        self.export("--continuous")
+        for name in ("two", "three"):
+            self.repo.json("session", "start", "--client", "claude", "--client-session", name)
+        self.assertEqual(self.export()["notes"], [])
+        self.assertNotIn("is not exported", self.repo.run("doctor").stdout)
+
+
 class Continuous(Base):
     def test_each_change_is_in_the_file_when_it_is_answered(self):
         """R128"""
@@ -121,6 +175,21 @@ class Continuous(Base):
         self.assertNotIn("export_failed", self.add("two"))
         self.assertFalse(os.path.exists(other))
         self.assertEqual(len(self.texts()), 2)
+
+    def test_what_is_written_in_one_folder_is_in_the_other_when_it_was_taken_in(self):
+        other = self.repo.worktree("other")
+        folders = (self.repo.path, other)
+        for folder in folders:
+            self.repo.json("export", "tractatus", folder, "--continuous")
+        ways = (lambda: self.repo.json("export", "tractatus", other), lambda: self.repo.json("export", "tractatus", self.repo.path),
+                lambda: self.add("last"))
+        for number, way in enumerate(ways):
+            for place, folder in enumerate(folders):
+                self.assertEqual(self.script("add", "by-hand-%d-%d" % (number, place), "by hand %d %d" % (number, place), project=folder), 0)
+            told = way()
+            for folder in folders:
+                self.assertEqual(len(tractatus.instructions(folder)), 2 * number + 2 + (number == 2))
+        self.assertEqual(len(told["export_taken"]), 2)
 
 
 class Edited(Base):

@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import signal
 import stat
 import unittest
 
@@ -234,6 +235,23 @@ class Bad(Base):
         self.refused("nowhere", status=66)
         os.makedirs(os.path.join(self.repo.home, ".claude"))
         self.assertIn("none of Tractatus' files", self.refused(self.repo.home, status=66))
+
+    @stile_test.needs_faults
+    def test_nobody_begins_to_write_it_while_it_is_read(self):
+        """R64: else the instant in which it is empty, or half, would be taken for what it says."""
+        self.write_history(entry("inst_001", "one"))
+        path = tractatus.path(self.repo.path, tractatus.HISTORY)
+        process = self.repo.start("import", "tractatus", ".", env={"STILE_FAULT": "reading!stop"})
+        stile_test.wait_stopped(process)
+        try:
+            with self.assertRaises(BlockingIOError):
+                os.close(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK))
+        finally:
+            process.send_signal(signal.SIGCONT)
+            done = stile_test.ends(process)
+        self.assertEqual((done.status, done.stderr), (0, ""))
+        self.write_history(entry("inst_001", "two"))
+        self.assertEqual(self.bring()["edited"], 1)
 
     def test_a_file_that_is_being_written_is_waited_for_and_then_refused(self):
         self.write_history(entry("inst_001", "one"))

@@ -163,6 +163,27 @@ class Full(faulty.Case):
         self.nothing_is_lost(acknowledged + [op])
         self.store_is_sound()
 
+    def test_a_view_that_can_not_be_made_says_why_however_little_room_there_is(self):
+        """R3"""
+        self.make()
+        for number in range(4):
+            self.assertEqual(self.run_inside("instruction", "add", "%d" % number + "x" * 8000).status, 0)
+        self.assertEqual(self.run_inside("view", "tractatus", "--session", self.home, "--", "true").status, 0)
+        refused = 0
+        for left in range(0, 60, 2):
+            self.disk.fill()
+            with open(self.disk.look("ballast"), "ab") as file:
+                file.truncate(file.tell() - left * 4096)
+            done = self.run_inside("view", "tractatus", "--session", self.home, "--", "true")
+            if done.status != 0:
+                refused += 1
+                self.assertEqual(done.status, 124, done)
+                self.assertRegex(self.one_line(done), "No space left on device|disk is full")
+            self.assertEqual(os.listdir(self.disk.look("views")), ["lock"])
+            self.disk.make_room()
+        self.assertGreater(refused, 5)
+        self.assertEqual(self.run_inside("view", "tractatus", "--session", self.home, "--", "true").status, 0)
+
     def test_no_store_can_be_made_on_it_and_none_is_left_in_part(self):
         self.disk.fill()
         done = self.run_inside("init", "--client", "none")

@@ -14,6 +14,8 @@
 #include "core/retention.h"
 #include "core/spend.h"
 
+#include <time.h>
+
 #define T BENCH_START_MS
 #define DAY INT64_C(86400000)
 
@@ -55,6 +57,39 @@ lived(struct bench *bench, const char *client_session, const char *memory)
 	assert_int_equal(checkpoint_report(&bench->txn, &session, true, &fired, &told, &bench->why), OK);
 	assert_int_equal(fired.count, 1);
 	return session;
+}
+
+/* What Tractatus' files left of it: in two places what its views said, and that an import made it. */
+static void
+mirrored(struct bench *bench, const struct session *session)
+{
+	static const char *const places[] = {"p1", "p2"};
+	char view[ID_SIZE + 8], history[ID_SIZE + 8];
+
+	snprintf(view, sizeof view, "view/%s", session->id);
+	snprintf(history, sizeof history, "history/%s", session->id);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		db_run(bench->db,
+		       "INSERT INTO tractatus_place (project, folder, place, continuous) VALUES ($1, $2, $2, 1) ON CONFLICT (project,"
+		       " folder) DO NOTHING",
+		       DB_TEXT(BENCH_PROJECT), DB_TEXT(places[i]));
+		db_run(bench->db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ($1, $2, $3, 0, '{}')",
+		       DB_TEXT(BENCH_PROJECT), DB_TEXT(places[i]), DB_TEXT(view));
+		db_run(bench->db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ($1, $2, $3, 0, 'd')",
+		       DB_TEXT(BENCH_PROJECT), DB_TEXT(places[i]), DB_TEXT(history));
+	}
+	db_run(bench->db,
+	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, 'i', 'session', $2, 0, '')",
+	       DB_TEXT(BENCH_PROJECT), DB_TEXT(session->id));
+}
+
+static int64_t
+mirrored_rows(struct bench *bench, const struct session *session)
+{
+	return store_number(bench->db,
+	                    "SELECT (SELECT count(*) FROM tractatus_seen WHERE name IN ('view/' || $1, 'history/' || $1))"
+	                    " + (SELECT count(*) FROM tractatus_imported WHERE item = $1)",
+	                    DB_TEXT(session->id));
 }
 
 static void
@@ -119,6 +154,77 @@ a_session_that_ended_long_ago_goes_with_all_that_is_its_own(void **state)
 	assert_int_equal(goes(bench).sessions, 1);
 	assert_int_equal(rows_of(bench, &lost), 0);
 	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM audit WHERE kind = $1", DB_TEXT("session.removed")), 2);
+}
+
+/* What stands of the imports and of the places stays: what was taken in of the files must not be taken in again. */
+static void
+what_tractatus_files_left_of_it_goes_too(void **state)
+{
+	struct bench *bench = *state;
+	struct session old = lived(bench, "c1", "m1"), live = lived(bench, "c2", "m2");
+
+	mirrored(bench, &old);
+	mirrored(bench, &live);
+	db_run(bench->db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ($1, 'p1', 'session', 0, '{}')",
+	       DB_TEXT(BENCH_PROJECT));
+	db_run(bench->db,
+	       "INSERT INTO tractatus_imported (project, import, kind, item, version, was) VALUES ($1, 'i', 'instruction', $2, 1, "
+	       "'')",
+	       DB_TEXT(BENCH_PROJECT), DB_TEXT(old.id));
+	assert_int_equal(mirrored_rows(bench, &old), 6);
+	ends(bench, &old, SESSION_ENDS);
+	bench_at(bench, T + 31 * DAY);
+	assert_int_equal(goes(bench).sessions, 1);
+	assert_int_equal(mirrored_rows(bench, &old), 1);
+	assert_int_equal(mirrored_rows(bench, &live), 5);
+	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM tractatus_seen WHERE name = $1", DB_TEXT("session")), 1);
+}
+
+static void
+arrive_and_end(struct bench *bench, int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct session one;
+		char name[20];
+
+		snprintf(name, sizeof name, "c%d", i);
+		one = arrive(bench, name);
+		ends(bench, &one, SESSION_ENDS);
+	}
+}
+
+/* CPU seconds of a go that removes as many as one may. */
+static double
+cost_of_a_go(struct bench *bench, int64_t at_ms)
+{
+	clock_t began;
+
+	bench_at(bench, at_ms);
+	arrive_and_end(bench, RETENTION_SESSIONS);
+	bench_at(bench, at_ms + 31 * DAY);
+	began = clock();
+	assert_int_equal(goes(bench).sessions, RETENTION_SESSIONS);
+	assert_int_equal(store_number(bench->db, "SELECT count(*) FROM session WHERE project = $1", DB_TEXT(BENCH_PROJECT)), 0);
+	return (double)(clock() - began) / CLOCKS_PER_SEC;
+}
+
+/* What hangs on a session is found by its name: looking at all rows for each would take hundreds of times as long. */
+static void
+it_costs_no_more_when_much_was_imported(void **state)
+{
+	struct bench *bench = *state;
+	double bare = cost_of_a_go(bench, T), full;
+
+	db_run(bench->db,
+	       "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) INSERT INTO tractatus_imported"
+	       " (project, import, kind, item, version, was) SELECT $1, 'i', 'instruction', 'inst_' || n, 1, '' FROM n",
+	       DB_TEXT(BENCH_PROJECT));
+	db_run(bench->db,
+	       "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) INSERT INTO tractatus_seen"
+	       " (project, place, name, number, text) SELECT $1, 'p', 'view/' || n, 1, '' FROM n",
+	       DB_TEXT(BENCH_PROJECT));
+	full = cost_of_a_go(bench, T + 40 * DAY);
+	assert_true(full < bare * 4 + 0.05);
 }
 
 static void
@@ -187,15 +293,8 @@ a_go_is_bounded_and_the_next_does_the_rest(void **state)
 {
 	struct bench *bench = *state;
 	struct retention removed;
-	char name[20];
 
-	for (int i = 0; i < RETENTION_SESSIONS + 7; i++) {
-		struct session one;
-
-		snprintf(name, sizeof name, "c%d", i);
-		one = arrive(bench, name);
-		ends(bench, &one, SESSION_ENDS);
-	}
+	arrive_and_end(bench, RETENTION_SESSIONS + 7);
 	for (int i = 0; i < RETENTION_ROWS; i++)
 		audit_add(&bench->txn, "", "test", "", "", "");
 	bench_at(bench, T + 100 * DAY);
@@ -247,6 +346,7 @@ how_long_is_configured_and_never_less_than_an_hour(void **state)
 }
 
 TESTS(BENCH_TEST(a_session_that_ended_long_ago_goes_with_all_that_is_its_own),
+      BENCH_TEST(what_tractatus_files_left_of_it_goes_too), BENCH_TEST(it_costs_no_more_when_much_was_imported),
       BENCH_TEST(one_that_went_on_again_or_only_rests_stays_however_old), BENCH_TEST(a_value_stays_one_sessions),
       BENCH_TEST(the_trail_is_kept_for_its_time_and_its_newest_row_for_ever),
       BENCH_TEST(a_go_is_bounded_and_the_next_does_the_rest), BENCH_TEST(instructions_and_their_history_stay),

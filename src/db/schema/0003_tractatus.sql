@@ -23,9 +23,9 @@ CREATE TABLE tractatus_base (
 CREATE TABLE tractatus_seen (
 	project TEXT NOT NULL,
 	place TEXT NOT NULL,
-	name TEXT NOT NULL,          -- session; view/SESSION; log/FILE; undone/INSTRUCTION
-	number BIGINT NOT NULL,      -- bytes of the log; version of the instruction
-	text TEXT NOT NULL,          -- the state, the log's digest
+	name TEXT NOT NULL,          -- session; view/SESSION; history/SESSION; log/FILE; undone/INSTRUCTION
+	number BIGINT NOT NULL,      -- bytes of the log; version of the instruction; which view
+	text TEXT NOT NULL,          -- the state; the digest of log or history
 	PRIMARY KEY (project, place, name)
 );
 
@@ -48,6 +48,8 @@ CREATE TABLE tractatus_imported (
 	was TEXT NOT NULL,           -- the entry, or what was seen, before; '' = nothing
 	PRIMARY KEY (project, import, kind, item)
 );
+-- A session that is removed takes along that it was imported.
+CREATE INDEX tractatus_imported_item ON tractatus_imported (project, kind, item);
 
 -- An edit in the file of an instruction that had been changed here too.  It stands while the instruction is at that version.
 CREATE TABLE tractatus_conflict (
