@@ -430,7 +430,7 @@ store_close(struct db *db, bool process_ends)
 	/* the kernel closes files and frees locks as well, and closing SQLite costs a tenth of a hook */
 	if (process_ends)
 		return;
-	if (store->gate.fd >= 0 && store->wal_frames >= 64 && gate_take(&store->gate, 1000, NULL) == OK) {
+	if (store->gate.fd >= 0 && store->wal_frames >= WAL_LIMIT && gate_take(&store->gate, 1000, NULL) == OK) {
 		sqlite_checkpoint(store);
 		gate_leave(&store->gate);
 	}

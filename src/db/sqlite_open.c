@@ -12,14 +12,6 @@
 #define SCHEMA_NEWEST (schema_files[sizeof schema_files / sizeof *schema_files - 1].number)
 #define SCHEMA_TEXT_MAX ((size_t)256 << 10)
 
-/*
- * Frames in the WAL from which a commit copies them back.  A process that opens the store alone pays for each frame that it
- * finds (about 2 us), a checkpoint costs two syncs: measured, the sum is least around here.  While a program stays that has the
- * store open, nobody pays for them.
- */
-#define WAL_LIMIT 64
-#define WAL_LIMIT_RESIDENT 1000
-
 enum status
 sqlite_known(struct sqlite *store, int64_t number, struct buf *why)
 {

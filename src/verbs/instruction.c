@@ -1,5 +1,6 @@
 #include "core/instruction_report.h"
 #include "verbs/caller.h"
+#include "verbs/mirror.h"
 #include "verbs/rows.h"
 #include "verbs/tables.h"
 
@@ -170,6 +171,8 @@ run_change(struct work *work, rule_function *rule)
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule, work, call->why);
 	answer(work, status);
+	if (status == OK)
+		mirror_instructions(call->context, call->result);
 	return status;
 }
 

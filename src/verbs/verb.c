@@ -1,6 +1,5 @@
 #include "verbs/verb.h"
 
-#include "verbs/mirror.h"
 #include "verbs/tables.h"
 
 static const struct verb_table *const tables[] = {
@@ -133,8 +132,6 @@ verb_run(const struct verb *verb, struct call *call)
 	status = check_args(verb, call);
 	if (status == OK)
 		status = verb->run(call);
-	if (status == OK && (verb->does & DOES_WRITE) != 0 && str_starts(verb->name, "instruction "))
-		mirror_instructions(call->context, call->result);
 	/* an answer that lacks parts is none */
 	if (status == OK && json_starved())
 		status = (verb->does & DOES_READ) != 0

@@ -266,3 +266,28 @@ viewing_as_both(int (*run)(const char *who))
 		give_up("fork");
 	return failed + (status != 0);
 }
+
+int
+viewing_set_up(void **state)
+{
+	*state = viewing_new("mine");
+	return 0;
+}
+
+int
+viewing_tear_down(void **state)
+{
+	viewing_free(*state);
+	return 0;
+}
+
+bool
+viewing_ended(const struct viewing *viewing, int exit)
+{
+	unsigned left = viewing_left(viewing);
+	bool well = viewing->status == OK && viewing->exit == exit && left == 0;
+
+	if (!well)
+		fprintf(stderr, "view: status %d, exit %d, %u left: %s\n", viewing->status, viewing->exit, left, viewing->why.data);
+	return well;
+}

@@ -36,6 +36,13 @@ void viewing_run(struct viewing *viewing, char *const argv[]);
 void viewing_script(struct viewing *viewing, const char *script);
 void viewing_clear(struct viewing *viewing);
 
+/* Around a test: *state is one with "mine". */
+int viewing_set_up(void **state);
+int viewing_tear_down(void **state);
+
+/* Whether the last command ended with `exit`, and all was brought back; what happened instead is told on stderr. */
+bool viewing_ended(const struct viewing *viewing, int exit);
+
 /* Private folders that are left. */
 unsigned viewing_left(const struct viewing *viewing);
 

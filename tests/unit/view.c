@@ -23,37 +23,8 @@
 
 #define LIMIT_MS 30000
 
-static int
-set_up(void **state)
-{
-	*state = viewing_new("mine");
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	viewing_free(*state);
-	return 0;
-}
-
-/* The command ended with `exit`, and all was brought back. */
-static void
-ends(struct viewing *viewing, int exit)
-{
-	if (viewing->status != OK || viewing->exit != exit)
-		fprintf(stderr, "view: status %d, exit %d: %s\n", viewing->status, viewing->exit, viewing->why.data);
-	assert_int_equal(viewing->status, OK);
-	assert_int_equal(viewing->exit, exit);
-	assert_int_equal(viewing_left(viewing), 0);
-}
-
-static void
-runs(struct viewing *viewing, const char *script)
-{
-	viewing_script(viewing, script);
-	ends(viewing, 0);
-}
+#define ends(viewing, exit) assert_true(viewing_ended(viewing, exit))
+#define runs(viewing, script) (viewing_script(viewing, script), ends(viewing, 0))
 
 static void
 the_command_has_its_own_files_and_others_have_theirs(void **state)
@@ -311,7 +282,7 @@ nested(char *top)
 	return exit;
 }
 
-#define VIEW_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define VIEW_TEST(test) cmocka_unit_test_setup_teardown(test, viewing_set_up, viewing_tear_down)
 
 static int
 run_all(const char *who)

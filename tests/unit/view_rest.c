@@ -15,37 +15,8 @@
 /* The real folder, as a command inside can reach it: what it does there somebody outside could have done. */
 #define OUTSIDE "$(dirname $(readlink seen/known))"
 
-static int
-set_up(void **state)
-{
-	*state = viewing_new("mine");
-	return 0;
-}
-
-static int
-tear_down(void **state)
-{
-	viewing_free(*state);
-	return 0;
-}
-
-/* The command ended with `exit`, and all was brought back. */
-static void
-ends(struct viewing *viewing, int exit)
-{
-	if (viewing->status != OK || viewing->exit != exit)
-		fprintf(stderr, "view: status %d, exit %d: %s\n", viewing->status, viewing->exit, viewing->why.data);
-	assert_int_equal(viewing->status, OK);
-	assert_int_equal(viewing->exit, exit);
-	assert_int_equal(viewing_left(viewing), 0);
-}
-
-static void
-runs(struct viewing *viewing, const char *script)
-{
-	viewing_script(viewing, script);
-	ends(viewing, 0);
-}
+#define ends(viewing, exit) assert_true(viewing_ended(viewing, exit))
+#define runs(viewing, script) (viewing_script(viewing, script), ends(viewing, 0))
 
 static void
 everything_else_is_read_and_written_through(void **state)
@@ -205,7 +176,7 @@ links_stay_links_and_lead_where_they_led(void **state)
 	assert_int_equal(viewing_count(viewing, "loose"), 0);
 }
 
-#define VIEW_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define VIEW_TEST(test) cmocka_unit_test_setup_teardown(test, viewing_set_up, viewing_tear_down)
 
 static int
 run_all(const char *who)
