@@ -92,8 +92,7 @@ tell_command(enum status status, json_t *result, const struct buf *why, bool jso
 		buf_release(&out);
 		return;
 	}
-	json_array_foreach(json_object_get(result, "notes"), i, note)
-		fprintf(stderr, "stile: %s\n", json_string_value(note));
+	json_array_foreach(json_object_get(result, "notes"), i, note) fprintf(stderr, "stile: %s\n", json_string_value(note));
 	if (status != OK || why->len > 0)
 		fprintf(stderr, "stile: %s\n", why->len > 0 ? why->data : status_row(status)->sentence);
 }
@@ -153,7 +152,8 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	/* what installs and uninstalls looks to every worktree itself */
 	if (context->engine_open && (verb->does & DOES_INSTALL) == 0)
 		ride_along(context, false);
-	exit_status = cli_takes_command(verb) ? end_command(verb, status, &call, json) : answer(verb, status, result, &rows, &why, json);
+	exit_status = cli_takes_command(verb) ? end_command(verb, status, &call, json)
+	                                      : answer(verb, status, result, &rows, &why, json);
 	rows_release(&rows);
 	json_decref(args);
 	json_decref(result);

@@ -127,8 +127,9 @@ help_scdoc(void)
 	printf("# EXIT STATUS\n\n");
 	for (unsigned i = 0; (row = status_nth(i)) != NULL; i++)
 		printf("*%d*\n\t%s\n\n", row->exit, row->sentence);
-	printf("What runs a command ends with the command's own status (126: it can't be run, 127: not found, 128 + signal) or, when"
-	       " Stile refused or failed, with 121 (refused), 122 (busy) or 124 (store or files).\n\n");
+	printf(
+		"What runs a command ends with the command's own status (126: it can't be run, 127: not found, 128 + signal) or, when"
+		" Stile refused or failed, with 121 (refused), 122 (busy) or 124 (store or files).\n\n");
 	printf("*stile hook* ends with 0, 1 (our failure, bad input) or 2 (blocked, the reason on stderr) and nothing else.\n");
 }
 

@@ -32,19 +32,19 @@ instruction_list_from(struct db_rows *rows, size_t column, struct instruction_li
 	for (size_t i = 0; i < rows->count; i++)
 		if (!db_is_null(rows, i, column))
 			list.items[list.count++] = (struct instruction){
-			    .id = db_text(rows, i, column),
-			    .version = db_int(rows, i, column + 1),
-			    .active = db_int(rows, i, column + 2) != 0,
-			    .text = db_text(rows, i, column + 3),
-			    .persistence = db_text(rows, i, column + 4),
-			    .priority = db_int(rows, i, column + 5),
-			    .parameters = db_text(rows, i, column + 6),
-			    .fields = db_text(rows, i, column + 7),
-			    .session = db_text(rows, i, column + 8),
-			    .actor = db_text(rows, i, column + 9),
-			    .at_ms = db_int(rows, i, column + 10),
-			    .epoch = db_int(rows, i, column + 11),
-			    .made_epoch = db_int(rows, i, column + 12),
+				.id = db_text(rows, i, column),
+				.version = db_int(rows, i, column + 1),
+				.active = db_int(rows, i, column + 2) != 0,
+				.text = db_text(rows, i, column + 3),
+				.persistence = db_text(rows, i, column + 4),
+				.priority = db_int(rows, i, column + 5),
+				.parameters = db_text(rows, i, column + 6),
+				.fields = db_text(rows, i, column + 7),
+				.session = db_text(rows, i, column + 8),
+				.actor = db_text(rows, i, column + 9),
+				.at_ms = db_int(rows, i, column + 10),
+				.epoch = db_int(rows, i, column + 11),
+				.made_epoch = db_int(rows, i, column + 12),
 			};
 	*out = list;
 	return OK;
@@ -97,7 +97,8 @@ instruction_at(struct txn *txn, const char *id, int64_t version, struct instruct
 
 	if (status == OK)
 		status = one_of(&rows, id, out, why);
-	return status == NO_SUCH ? why_not(why, NO_SUCH, "no version %lld of an instruction %s here", (long long)version, id) : status;
+	return status == NO_SUCH ? why_not(why, NO_SUCH, "no version %lld of an instruction %s here", (long long)version, id)
+	                         : status;
 }
 
 /* What the project says comes first in every row; there is one also when no instruction is. */
@@ -124,16 +125,18 @@ instruction_open(struct instruction_book *book, struct txn *txn, const char *ses
 
 	if (id == NULL)
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS
+		                " FROM (SELECT 1 AS one) AS one"
 		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.current = 1"
 		                " ORDER BY made_epoch",
 		                DB_TEXT(txn->project));
 	else
-		status = db_ask(txn->db, &rows, why,
-		                "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
-		                " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.instruction = $2"
-		                " AND i.current = 1",
-		                DB_TEXT(txn->project), DB_TEXT(id));
+		status =
+			db_ask(txn->db, &rows, why,
+		           "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
+		           " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1 AND i.instruction = $2"
+		           " AND i.current = 1",
+		           DB_TEXT(txn->project), DB_TEXT(id));
 	if (status == OK)
 		status = instruction_begin(book, txn, session, &rows, why);
 	if (status == OK)
@@ -161,7 +164,8 @@ write_version(const struct instruction_book *book, const char *action, const str
 		db_run(txn->db, "UPDATE instruction SET current = 0 WHERE project = $1 AND instruction = $2 AND version = $3",
 		       DB_TEXT(txn->project), DB_TEXT(now->id), DB_INT(now->version - 1));
 	db_run(txn->db,
-	       "INSERT INTO instruction (project, instruction, version, current, active, action, text, digest, persistence, standing,"
+	       "INSERT INTO instruction (project, instruction, version, current, active, action, text, digest, persistence, "
+	       "standing,"
 	       " priority, parameters, fields, session, actor, at_ms, epoch, made_epoch) VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8,"
 	       " $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 	       DB_TEXT(txn->project), DB_TEXT(now->id), DB_INT(now->version), DB_INT(now->active), DB_TEXT(action),
@@ -187,8 +191,13 @@ write_project(const struct instruction_book *book)
 static struct instruction
 next_version(const struct instruction_book *book, const struct instruction *before, const struct instruction_draft *draft)
 {
-	struct instruction now = {.active = true, .text = "", .persistence = "", .priority = INSTRUCTION_PRIORITY,
-	                          .parameters = "{}", .fields = "{}", .made_epoch = book->epoch + 1};
+	struct instruction now = {.active = true,
+	                          .text = "",
+	                          .persistence = "",
+	                          .priority = INSTRUCTION_PRIORITY,
+	                          .parameters = "{}",
+	                          .fields = "{}",
+	                          .made_epoch = book->epoch + 1};
 
 	if (before != NULL)
 		now = *before;

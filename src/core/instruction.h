@@ -26,22 +26,22 @@
 
 struct instruction {
 	const char *id;
-	int64_t version;         /* from 1 */
+	int64_t version; /* from 1 */
 	bool active;
 	const char *text;
 	const char *persistence; /* an open word: HIGH, MEDIUM, LOW, ...; "" = not said */
 	int64_t priority;
-	const char *parameters;  /* a JSON object */
+	const char *parameters; /* a JSON object */
 	/*
 	 * A JSON object: what else it says (quadrant, temporal_scope, ...), or the entry as it was imported, whole.  Members named
 	 * as those above (and "id") only keep their place in it: what stands above is what holds.
 	 */
 	const char *fields;
-	const char *session;     /* author of this version; "" = a person */
+	const char *session; /* author of this version; "" = a person */
 	const char *actor;
-	int64_t at_ms;           /* when this version was made */
-	int64_t epoch;           /* that it made */
-	int64_t made_epoch;      /* that its first version made: the smaller is the older */
+	int64_t at_ms;      /* when this version was made */
+	int64_t epoch;      /* that it made */
+	int64_t made_epoch; /* that its first version made: the smaller is the older */
 };
 
 /* Texts belong to the list. */
@@ -62,7 +62,10 @@ struct instruction_draft {
 	const char *fields;      /* {} */
 	int active;              /* true */
 };
-#define INSTRUCTION_DRAFT {.priority = INSTRUCTION_SAME, .active = -1}
+#define INSTRUCTION_DRAFT \
+	{ \
+		.priority = INSTRUCTION_SAME, .active = -1 \
+	}
 
 /*
  * Whether it can be written.  BAD_INPUT with `why`: a text that is empty, over the maximum, no UTF-8 or with control
@@ -74,10 +77,10 @@ enum status instruction_check(const struct instruction_draft *draft, struct buf 
 /* A change of instructions under way.  Filled by instruction_open. */
 struct instruction_book {
 	struct txn *txn;
-	const char *session;          /* the author's; "" = a person */
-	int64_t epoch;                /* of the last put */
-	int64_t number;               /* the highest N of any inst_N */
-	int64_t active;               /* how many are */
+	const char *session; /* the author's; "" = a person */
+	int64_t epoch;       /* of the last put */
+	int64_t number;      /* the highest N of any inst_N */
+	int64_t active;      /* how many are */
 	size_t puts;
 	bool whole;                   /* it read all of them: contradictions are looked for once, at the close */
 	struct instruction_list read; /* what was asked for, as it stood */

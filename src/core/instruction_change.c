@@ -67,7 +67,7 @@ open_by_text(struct instruction_book *book, struct txn *txn, const char *session
 {
 	struct db_rows rows;
 	enum status status =
-	    db_ask(txn->db, &rows, why,
+		db_ask(txn->db, &rows, why,
 	           "SELECT p.epoch, p.instruction_number, p.instructions, " INSTRUCTION_COLUMNS " FROM (SELECT 1 AS one) AS one"
 	           " LEFT JOIN project p ON p.project = $1 LEFT JOIN instruction i ON i.project = $1"
 	           " AND i.current = 1 AND i.instruction IN (SELECT t.instruction FROM instruction t WHERE t.project = $1"
@@ -138,7 +138,8 @@ say_again(struct txn *txn, const char *session, const struct instruction *stands
 		return status;
 	if (otherwise)
 		return why_not(why, CONFLICT,
-		               "%s says the same with another persistence, priority or parameters; change it with `stile instruction edit"
+		               "%s says the same with another persistence, priority or parameters; change it with `stile instruction "
+		               "edit"
 		               " %s ... --version %lld`",
 		               stands->id, stands->id, (long long)stands->version);
 	if (str_equal(stands->actor, txn->actor))
@@ -158,8 +159,8 @@ say_again(struct txn *txn, const char *session, const struct instruction *stands
 }
 
 static enum status
-add_new(struct instruction_book *book, const struct instruction_draft *draft, struct instruction_outcome *out, json_t *conflicts,
-        struct buf *why)
+add_new(struct instruction_book *book, const struct instruction_draft *draft, struct instruction_outcome *out,
+        json_t *conflicts, struct buf *why)
 {
 	enum status status = instruction_put(book, NULL, "", "add", draft, out->id, why);
 
@@ -211,14 +212,15 @@ refuse_stale(const struct instruction *now, int64_t version, struct buf *why)
 	else
 		snprintf(line, sizeof line, "(%zu bytes; `stile instruction show %s`)", len, now->id);
 	if (!now->active)
-		return why_not(why, CONFLICT, "%s was retired by %s at %s; add it anew if it is to hold again", now->id, now->actor, when);
+		return why_not(why, CONFLICT, "%s was retired by %s at %s; add it anew if it is to hold again", now->id, now->actor,
+		               when);
 	return why_not(why, CONFLICT, "%s is at version %lld, not %lld, by %s at %s; edit that one: %s", now->id,
 	               (long long)now->version, (long long)version, now->actor, when, line);
 }
 
 static enum status
-change(struct instruction_book *book, const char *id, int64_t version, const char *action, const struct instruction_draft *draft,
-       struct instruction_outcome *out, json_t *conflicts, struct buf *why)
+change(struct instruction_book *book, const char *id, int64_t version, const char *action,
+       const struct instruction_draft *draft, struct instruction_outcome *out, json_t *conflicts, struct buf *why)
 {
 	const struct instruction *before = instruction_find(&book->read, id);
 	enum status status;
@@ -231,7 +233,8 @@ change(struct instruction_book *book, const char *id, int64_t version, const cha
 	}
 	for (size_t i = 0; draft->text != NULL && i < book->read.count; i++)
 		if (&book->read.items[i] != before && str_equal(book->read.items[i].text, draft->text))
-			return why_not(why, CONFLICT, "%s says exactly that already; retire %s if one is to go", book->read.items[i].id, id);
+			return why_not(why, CONFLICT, "%s says exactly that already; retire %s if one is to go", book->read.items[i].id,
+			               id);
 	status = instruction_put(book, before, before->id, action, draft, NULL, why);
 	if (status == OK)
 		status = instruction_close(book, conflicts, why);

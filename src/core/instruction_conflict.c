@@ -68,7 +68,7 @@ forget(struct txn *txn, const char *id, const json_t *parameters)
 
 	json_object_foreach((json_t *)(uintptr_t)parameters, name, value)
 		db_run(txn->db, "DELETE FROM instruction_setting WHERE project = $1 AND parameter = $2 AND instruction = $3",
-		       DB_TEXT(txn->project), DB_TEXT(name), DB_TEXT(id));
+	           DB_TEXT(txn->project), DB_TEXT(name), DB_TEXT(id));
 }
 
 static enum status
@@ -112,7 +112,8 @@ remember(struct txn *txn, const struct instruction *now, const json_t *parameter
 	" AND resolved_epoch = 0 AND NOT " STANDS
 #define FIND \
 	"INSERT INTO instruction_conflict (project, resolved_epoch, parameter, chosen, other, chosen_value, other_value," \
-	" decided_by, found_epoch, found_ms, found_by) SELECT w.project, 0, w.parameter, w.instruction, s.instruction, w.value, s.value," \
+	" decided_by, found_epoch, found_ms, found_by) SELECT w.project, 0, w.parameter, w.instruction, s.instruction, w.value, " \
+	"s.value," \
 	" CASE WHEN w.priority > s.priority THEN 'priority' ELSE 'age' END, $1, $2, $3 FROM instruction_setting w" \
 	" JOIN instruction_setting s ON s.project = w.project AND s.parameter = w.parameter AND s.value <> w.value" \
 	" WHERE w.project = $4 AND w.instruction = " HOLDS \
@@ -173,9 +174,9 @@ instruction_set(struct instruction_book *book, const struct instruction *before,
 static json_t *
 conflict_json(const struct db_rows *rows, size_t row)
 {
-	json_t *object = json_pack("{ss ss ss ss ss ss sI sI ss}", "parameter", db_text(rows, row, 0), "chosen", db_text(rows, row, 1),
-	                           "chosen_value", db_text(rows, row, 2), "other", db_text(rows, row, 3), "other_value",
-	                           db_text(rows, row, 4), "decided_by", db_text(rows, row, 5), "found_epoch",
+	json_t *object = json_pack("{ss ss ss ss ss ss sI sI ss}", "parameter", db_text(rows, row, 0), "chosen",
+	                           db_text(rows, row, 1), "chosen_value", db_text(rows, row, 2), "other", db_text(rows, row, 3),
+	                           "other_value", db_text(rows, row, 4), "decided_by", db_text(rows, row, 5), "found_epoch",
 	                           (json_int_t)db_int(rows, row, 6), "found_ms", (json_int_t)db_int(rows, row, 7), "found_by",
 	                           db_text(rows, row, 8));
 

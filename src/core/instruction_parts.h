@@ -5,12 +5,14 @@
 #include "core/instruction.h"
 
 /* The columns of a struct instruction, in its order. */
-#define INSTRUCTION_COLUMNS                                                                                                  \
-	"instruction, version, active, text, persistence, priority, parameters, fields, session, actor, at_ms, i.epoch, made_epoch"
+#define INSTRUCTION_COLUMNS \
+	"instruction, version, active, text, persistence, priority, parameters, fields, session, actor, at_ms, i.epoch, " \
+	"made_epoch"
 #define INSTRUCTION_COLUMN_COUNT 13
 
 /* Takes the rows over, whatever the status; those whose id (at `column`) is NULL are none.  NO_MEMORY. */
-enum status instruction_list_from(struct db_rows *rows, size_t column, struct instruction_list *out, struct buf *why) MUST_CHECK;
+enum status instruction_list_from(struct db_rows *rows, size_t column, struct instruction_list *out,
+                                  struct buf *why) MUST_CHECK;
 
 /* A book from rows of epoch, number, how many are active, INSTRUCTION_COLUMNS, of which there is at least one.  Takes them over. */
 enum status instruction_begin(struct instruction_book *book, struct txn *txn, const char *session, struct db_rows *rows,

@@ -58,9 +58,10 @@ instruction_json(const struct instruction *one, bool whole)
 static json_t *
 version_json(const struct db_rows *rows, size_t row)
 {
-	json_t *object = json_pack("{ss sI sI ss ss ss sI}", "id", db_text(rows, row, 0), "version", (json_int_t)db_int(rows, row, 1),
-	                           "at_ms", (json_int_t)db_int(rows, row, 2), "session", db_text(rows, row, 3), "actor",
-	                           db_text(rows, row, 4), "action", db_text(rows, row, 5), "epoch", (json_int_t)db_int(rows, row, 6));
+	json_t *object = json_pack("{ss sI sI ss ss ss sI}", "id", db_text(rows, row, 0), "version",
+	                           (json_int_t)db_int(rows, row, 1), "at_ms", (json_int_t)db_int(rows, row, 2), "session",
+	                           db_text(rows, row, 3), "actor", db_text(rows, row, 4), "action", db_text(rows, row, 5), "epoch",
+	                           (json_int_t)db_int(rows, row, 6));
 
 	if (object == NULL || db_is_null(rows, row, 7))
 		return object;
@@ -77,17 +78,18 @@ instruction_history(struct txn *txn, const struct instruction_query *query, json
 {
 	struct db_rows rows;
 	enum status status = db_ask(
-	    txn->db, &rows, why,
-	    "SELECT instruction, version, at_ms, session, actor, action, epoch, active, persistence, priority, parameters, text"
-	    " FROM instruction WHERE project = $1 AND ($2 = '' OR instruction = $2) AND ($3 = '' OR session = $3)"
-	    " AND ($4 = '' OR actor = $4) AND at_ms >= $5 UNION ALL"
-	    " SELECT m.instruction, m.version, m.at_ms, m.session, m.actor, m.kind, i.epoch, NULL, NULL, NULL, NULL, NULL"
-	    " FROM instruction_mark m JOIN instruction i ON i.project = m.project AND i.instruction = m.instruction"
-	    " AND i.version = m.version WHERE m.project = $1 AND m.kind = 'author' AND ($2 = '' OR m.instruction = $2)"
-	    " AND ($3 = '' OR m.session = $3) AND ($4 = '' OR m.actor = $4) AND m.at_ms >= $5"
-	    " ORDER BY at_ms DESC, epoch DESC, actor DESC LIMIT $6",
-	    DB_TEXT(txn->project), DB_TEXT(query->id == NULL ? "" : query->id), DB_TEXT(query->session == NULL ? "" : query->session),
-	    DB_TEXT(query->actor == NULL ? "" : query->actor), DB_INT(query->since_ms), DB_INT(query->limit));
+		txn->db, &rows, why,
+		"SELECT instruction, version, at_ms, session, actor, action, epoch, active, persistence, priority, parameters, text"
+		" FROM instruction WHERE project = $1 AND ($2 = '' OR instruction = $2) AND ($3 = '' OR session = $3)"
+		" AND ($4 = '' OR actor = $4) AND at_ms >= $5 UNION ALL"
+		" SELECT m.instruction, m.version, m.at_ms, m.session, m.actor, m.kind, i.epoch, NULL, NULL, NULL, NULL, NULL"
+		" FROM instruction_mark m JOIN instruction i ON i.project = m.project AND i.instruction = m.instruction"
+		" AND i.version = m.version WHERE m.project = $1 AND m.kind = 'author' AND ($2 = '' OR m.instruction = $2)"
+		" AND ($3 = '' OR m.session = $3) AND ($4 = '' OR m.actor = $4) AND m.at_ms >= $5"
+		" ORDER BY at_ms DESC, epoch DESC, actor DESC LIMIT $6",
+		DB_TEXT(txn->project), DB_TEXT(query->id == NULL ? "" : query->id),
+		DB_TEXT(query->session == NULL ? "" : query->session), DB_TEXT(query->actor == NULL ? "" : query->actor),
+		DB_INT(query->since_ms), DB_INT(query->limit));
 
 	if (status != OK)
 		return status;
@@ -110,10 +112,11 @@ add_marks(struct txn *txn, const struct instruction *one, json_t *out, struct bu
 	int64_t checked = 0, violated = 0;
 	json_t *also = json_array();
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT kind, actor, count, version FROM instruction_mark WHERE project = $1 AND instruction = $2"
-	                            " ORDER BY at_ms, actor",
-	                            DB_TEXT(txn->project), DB_TEXT(one->id));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT kind, actor, count, version FROM instruction_mark WHERE project = $1 AND instruction = $2"
+	           " ORDER BY at_ms, actor",
+	           DB_TEXT(txn->project), DB_TEXT(one->id));
 
 	json_object_set_new(out, "also_by", also);
 	if (status != OK)

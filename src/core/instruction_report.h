@@ -19,7 +19,8 @@ struct instruction_query {
 };
 
 /* Adds the versions, and who else said a version's text (action "author"), to `out`, a JSON array the caller owns. */
-enum status instruction_history(struct txn *txn, const struct instruction_query *query, json_t *out, struct buf *why) MUST_CHECK;
+enum status instruction_history(struct txn *txn, const struct instruction_query *query, json_t *out,
+                                struct buf *why) MUST_CHECK;
 
 /* One as it stands, with its authors and how it fares: its members are added to `out`, an object.  NO_SUCH.  Two round trips. */
 enum status instruction_show(struct txn *txn, const char *id, json_t *out, struct buf *why) MUST_CHECK;
@@ -41,7 +42,7 @@ enum status instruction_checked(struct txn *txn, const char *session, const char
 struct instruction_news {
 	bool changes; /* only what changed: items may be retired */
 	struct instruction_list list;
-	int64_t more; /* so many besides those in the list */
+	int64_t more;      /* so many besides those in the list */
 	int64_t conflicts; /* that stand */
 	struct {
 		const char *parameter, *chosen, *chosen_value, *other, *other_value, *decided_by;
@@ -56,7 +57,7 @@ enum status instruction_config(const struct config *config, int64_t *count, int6
  * Fills *out with what the session is to be told as things stand, and sets its told_epoch, which the caller saves.  `anew`: all
  * that stand, whatever it was told.  One round trip, none if it was told all.  BAD_CONFIG.
  */
-enum status instruction_tell(struct txn *txn, struct session *session, const struct rulebook *rulebook, bool anew, struct instruction_news *out,
-                             struct buf *why) MUST_CHECK;
+enum status instruction_tell(struct txn *txn, struct session *session, const struct rulebook *rulebook, bool anew,
+                             struct instruction_news *out, struct buf *why) MUST_CHECK;
 
 #endif

@@ -42,7 +42,7 @@ instruction_config(const struct config *config, int64_t *count, int64_t *bytes, 
 #define OPEN "c.project = $1 AND c.resolved_epoch = 0"
 #define FOUND \
 	OPEN " AND c.found_epoch > $2 AND NOT EXISTS (SELECT 1 FROM instruction v WHERE v.project = $1" \
-	" AND v.epoch = c.found_epoch AND v.session = $3)"
+		 " AND v.epoch = c.found_epoch AND v.session = $3)"
 
 /* The usual case, that nothing contradicts, has a statement of its own: every start of a session pays for it. */
 static enum status
@@ -55,8 +55,8 @@ ask_standing(struct txn *txn, const struct rulebook *rulebook, int64_t count, st
 		              DB_TEXT(txn->project), DB_INT(count));
 	return db_ask(txn->db, rows, why,
 	              "SELECT * FROM (SELECT " TOLD " FROM instruction i WHERE " STANDING
-	              " ORDER BY i.priority DESC, i.standing, i.made_epoch LIMIT $2) AS a" SUMMARY(STANDING, OPEN)
-	              " ORDER BY priority DESC, standing, made_epoch",
+	              " ORDER BY i.priority DESC, i.standing, i.made_epoch LIMIT $2) AS a" SUMMARY(
+					  STANDING, OPEN) " ORDER BY priority DESC, standing, made_epoch",
 	              DB_TEXT(txn->project), DB_INT(count));
 }
 
@@ -64,8 +64,8 @@ static enum status
 ask_changed(struct txn *txn, const struct session *session, int64_t count, struct db_rows *rows, struct buf *why)
 {
 	return db_ask(txn->db, rows, why,
-	              "SELECT * FROM (SELECT " TOLD " FROM instruction i WHERE " CHANGED " ORDER BY i.epoch LIMIT $4) AS a"
-	              SUMMARY(CHANGED, FOUND) " ORDER BY epoch",
+	              "SELECT * FROM (SELECT " TOLD " FROM instruction i WHERE " CHANGED
+	              " ORDER BY i.epoch LIMIT $4) AS a" SUMMARY(CHANGED, FOUND) " ORDER BY epoch",
 	              DB_TEXT(txn->project), DB_INT(session->told_epoch), DB_TEXT(session->id), DB_INT(count));
 }
 

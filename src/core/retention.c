@@ -24,7 +24,8 @@ retention_due(struct txn *txn, bool *due, struct buf *why)
 	if (status == OK)
 		/* by its number the oldest row is at hand; by its project all would have to be sorted */
 		status = db_ask(txn->db, &rows, why,
-		                "SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms LIMIT 1),"
+		                "SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms "
+		                "LIMIT 1),"
 		                " (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1)",
 		                DB_TEXT(txn->project));
 	if (status != OK)
@@ -82,10 +83,11 @@ static enum status
 remove_rows(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "DELETE FROM audit WHERE seq IN (SELECT a.seq FROM audit a WHERE a.project || '' = $1"
-	                            " ORDER BY a.seq LIMIT $2) AND at_ms < $3 AND seq < (SELECT max(m.seq) FROM audit m) RETURNING seq",
-	                            DB_TEXT(txn->project), DB_INT(RETENTION_ROWS), DB_INT(before_ms));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "DELETE FROM audit WHERE seq IN (SELECT a.seq FROM audit a WHERE a.project || '' = $1"
+	           " ORDER BY a.seq LIMIT $2) AND at_ms < $3 AND seq < (SELECT max(m.seq) FROM audit m) RETURNING seq",
+	           DB_TEXT(txn->project), DB_INT(RETENTION_ROWS), DB_INT(before_ms));
 
 	if (status != OK)
 		return status;

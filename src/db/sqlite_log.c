@@ -13,8 +13,10 @@ sqlite_unmarked(struct sqlite *store, struct buf *why)
 {
 	if (store->group.page == NULL || !group_is_marked(&store->group))
 		return OK;
-	return why_not(why, STORE_DOWN, "%s: the disk failed to keep what was written to it; run `stile doctor`, which looks at it and "
-	                                "opens it again if it is whole", store->file);
+	return why_not(why, STORE_DOWN,
+	               "%s: the disk failed to keep what was written to it; run `stile doctor`, which looks at it and "
+	               "opens it again if it is whole",
+	               store->file);
 }
 
 static int
@@ -167,5 +169,8 @@ sqlite_mend(struct sqlite *store, struct buf *why)
 	if (status == OK)
 		status = save(store, why);
 	gate_leave(&store->gate);
-	return status != OK ? status : why_not(why, OK, "the disk had failed to keep what was written; all of it was looked at, is whole, and is in use again");
+	return status != OK ? status
+	                    : why_not(why, OK,
+	                              "the disk had failed to keep what was written; all of it was looked at, is whole, and is in "
+	                              "use again");
 }

@@ -195,7 +195,7 @@ look_at_instructions(struct race *race, struct buf *why)
 }
 
 const struct target target_instruction_history = {
-    "instruction-history",
-    {prepare_file, write_file, look_at_file},
-    {prepare_instructions, add_instruction, look_at_instructions},
+	"instruction-history",
+	{prepare_file, write_file, look_at_file},
+	{prepare_instructions, add_instruction, look_at_instructions},
 };

@@ -20,8 +20,8 @@ tell_peers(const struct event_answer *answer, struct buf *out)
 		const struct session *peer = &others->items[i];
 
 		str_ago(ago, sizeof ago, answer->at_ms - peer->event_ms);
-		buf_printf(out, "\n- %s %s: %s, last seen %s ago, in %.120s%s%s", peer->client, peer->id, session_state_name(peer->state),
-		           ago, peer->cwd, peer->branch[0] == '\0' ? "" : " on branch ", peer->branch);
+		buf_printf(out, "\n- %s %s: %s, last seen %s ago, in %.120s%s%s", peer->client, peer->id,
+		           session_state_name(peer->state), ago, peer->cwd, peer->branch[0] == '\0' ? "" : " on branch ", peer->branch);
 	}
 	if (others->count > PEERS_TOLD)
 		buf_printf(out, "\n- and %zu more; `stile status` lists them", others->count - PEERS_TOLD);
@@ -77,7 +77,10 @@ add_instruction(const struct instruction *one, bool changes, const char *self, s
 	buf_printf(out, " by %s (", str_equal(one->session, self) ? "you" : one->actor);
 	add_word(out, LABEL_MAX, one->persistence);
 	buf_printf(out, "%spriority %lld%s)", *one->persistence == '\0' ? "" : ", ", (long long)one->priority,
-	           !changes ? "" : !one->active ? ", retired" : one->version == 1 ? ", new" : ", changed");
+	           !changes            ? ""
+	           : !one->active      ? ", retired"
+	           : one->version == 1 ? ", new"
+	                               : ", changed");
 	if (!one->active) {
 		buf_text(out, ": it holds no longer");
 	} else if (line == NULL || len > room) {
@@ -120,8 +123,7 @@ add_conflict(const struct instruction_news *news, struct buf *out)
 	add_word(out, VALUE_MAX, news->conflict.other_value);
 	buf_text(out, "; ");
 	add_word(out, ID_MAX, news->conflict.chosen);
-	buf_printf(out, " holds, %s",
-	           str_equal(news->conflict.decided_by, "priority") ? "its priority is higher" : "it is older");
+	buf_printf(out, " holds, %s", str_equal(news->conflict.decided_by, "priority") ? "its priority is higher" : "it is older");
 }
 
 void
@@ -139,7 +141,8 @@ tell_instructions(const struct config *config, const struct event_answer *answer
 		buf_text(out, "Stile: the instructions of this codebase have changed:");
 	else
 		buf_printf(out,
-		           "Stile: %lld instruction%s for every session on this codebase, each written by the person (uid) or agent session"
+		           "Stile: %lld instruction%s for every session on this codebase, each written by the person (uid) or agent "
+		           "session"
 		           " that is named:",
 		           (long long)news->more + (long long)news->list.count, news->list.count + (size_t)news->more == 1 ? "" : "s");
 	more = news->more + (int64_t)news->list.count;

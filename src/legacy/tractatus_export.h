@@ -56,8 +56,8 @@ enum status tractatus_export_render(struct tractatus_export *export, struct buf 
  * What session-state.json and token-checkpoints.json say of a session, the caller's; `before` as for state_document.  NO_SUCH,
  * NO_MEMORY, and what the store can be.
  */
-enum status tractatus_export_documents(struct tractatus_export *export, const char *session, const json_t *before, json_t **state,
-                                       json_t **checkpoints, struct buf *why) MUST_CHECK;
+enum status tractatus_export_documents(struct tractatus_export *export, const char *session, const json_t *before,
+                                       json_t **state, json_t **checkpoints, struct buf *why) MUST_CHECK;
 
 /* sessions/ID/state.json and checkpoints.json of one session.  NO_SUCH, IO_FAILED, and what the store can be. */
 enum status tractatus_export_session(struct tractatus_export *export, const char *session, struct buf *why) MUST_CHECK;

@@ -126,8 +126,8 @@ rule_edit(struct txn *txn, void *data, struct buf *why)
 	struct work *work = data;
 
 	txn->actor = work->caller.actor;
-	return instruction_edit(txn, work->caller.session.id, work->id, work->version, &work->draft, &work->outcome, work->conflicts,
-	                        why);
+	return instruction_edit(txn, work->caller.session.id, work->id, work->version, &work->draft, &work->outcome,
+	                        work->conflicts, why);
 }
 
 static enum status
@@ -201,8 +201,8 @@ run_edit(struct call *call)
 	if (status == OK)
 		status = take_draft(&work);
 	if (status == OK && work.version == 0)
-		status = why_not(call->why, BAD_INPUT, "--version: versions begin at 1; `stile instruction show %s` tells the present one",
-		                 work.id);
+		status = why_not(call->why, BAD_INPUT,
+		                 "--version: versions begin at 1; `stile instruction show %s` tells the present one", work.id);
 	if (status == OK)
 		status = run_change(&work, rule_edit);
 	work_release(&work);
@@ -235,9 +235,9 @@ rule_list(struct txn *txn, void *data, struct buf *why)
 
 /* What instruction_json says of each, as columns of the rows that a list has. */
 static const struct rows_column listed[] = {
-    {"id", 0, ROWS_TEXT, NULL},         {"version", 1, ROWS_WHOLE, NULL},      {"active", 2, ROWS_FLAG, "true"},
-    {"persistence", 4, ROWS_TEXT, NULL}, {"priority", 5, ROWS_WHOLE, NULL},     {"author", 9, ROWS_TEXT, NULL},
-    {"at_ms", 10, ROWS_WHOLE, NULL},    {"text", 3, ROWS_TEXT, NULL},          {"parameters", 6, ROWS_JSON, "{}"},
+	{"id", 0, ROWS_TEXT, NULL},          {"version", 1, ROWS_WHOLE, NULL},  {"active", 2, ROWS_FLAG, "true"},
+	{"persistence", 4, ROWS_TEXT, NULL}, {"priority", 5, ROWS_WHOLE, NULL}, {"author", 9, ROWS_TEXT, NULL},
+	{"at_ms", 10, ROWS_WHOLE, NULL},     {"text", 3, ROWS_TEXT, NULL},      {"parameters", 6, ROWS_JSON, "{}"},
 };
 
 static enum status
@@ -355,55 +355,70 @@ run_checked(struct call *call)
 	return status == OK ? engine_run(&call->context->engine, rule_checked, &work, call->why) : status;
 }
 
-#define ID {"id", PARAM_TEXT, "ID", "which: inst_001, ...", true, true, false}
-#define TEXT {"text", PARAM_LONG, "TEXT", "what it says, up to 64 KiB", true, true, false}
-#define AUTHOR {"session", PARAM_TEXT, "SESSION", "who says so; default: the caller's own, or a person", false, false, false}
+#define ID \
+	{ \
+		"id", PARAM_TEXT, "ID", "which: inst_001, ...", true, true, false \
+	}
+#define TEXT \
+	{ \
+		"text", PARAM_LONG, "TEXT", "what it says, up to 64 KiB", true, true, false \
+	}
+#define AUTHOR \
+	{ \
+		"session", PARAM_TEXT, "SESSION", "who says so; default: the caller's own, or a person", false, false, false \
+	}
 
 static const struct param add_params[] = {
-    TEXT,
-    {"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets", false, false, true},
-    {"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own", false, false, false},
-    {"priority", PARAM_WHOLE, "N", "the higher counts more; 50", false, false, false},
-    AUTHOR,
+	TEXT,
+	{"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets", false, false, true},
+	{"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own", false, false, false},
+	{"priority", PARAM_WHOLE, "N", "the higher counts more; 50", false, false, false},
+	AUTHOR,
 };
 static const struct param edit_params[] = {
-    ID, TEXT, {"version", PARAM_WHOLE, "V", "the version that you have read; another is refused", false, true, false},
-    {"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets, instead of all that it did", false, false, true},
-    {"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own; as it was", false, false, false},
-    {"priority", PARAM_WHOLE, "N", "the higher counts more; as it was", false, false, false},
-    AUTHOR,
+	ID,
+	TEXT,
+	{"version", PARAM_WHOLE, "V", "the version that you have read; another is refused", false, true, false},
+	{"parameter", PARAM_PAIR, "NAME=VALUE", "a parameter that it sets, instead of all that it did", false, false, true},
+	{"persistence", PARAM_TEXT, "WORD", "HIGH, MEDIUM, LOW, or a word of your own; as it was", false, false, false},
+	{"priority", PARAM_WHOLE, "N", "the higher counts more; as it was", false, false, false},
+	AUTHOR,
 };
 static const struct param retire_params[] = {
-    ID, {"version", PARAM_WHOLE, "V", "only if it stands at that version", false, false, false}, AUTHOR,
+	ID,
+	{"version", PARAM_WHOLE, "V", "only if it stands at that version", false, false, false},
+	AUTHOR,
 };
 static const struct param all_params[] = {
-    {"all", PARAM_FLAG, NULL, "those that hold no longer too", false, false, false},
+	{"all", PARAM_FLAG, NULL, "those that hold no longer too", false, false, false},
 };
 static const struct param show_params[] = {ID};
 static const struct param history_params[] = {
-    {"id", PARAM_TEXT, "ID", "only of this one", true, false, false},
-    {"session", PARAM_TEXT, "SESSION", "only what this session said", false, false, false},
-    {"author", PARAM_TEXT, "ACTOR", "only what this actor said: a session, session/sub-agent, uid:N", false, false, false},
-    {"since", PARAM_DURATION, "DURATION", "only the last so long: 10m, 2h, 7d", false, false, false},
-    {"limit", PARAM_WHOLE, "N", "the newest so many; 1000", false, false, false},
+	{"id", PARAM_TEXT, "ID", "only of this one", true, false, false},
+	{"session", PARAM_TEXT, "SESSION", "only what this session said", false, false, false},
+	{"author", PARAM_TEXT, "ACTOR", "only what this actor said: a session, session/sub-agent, uid:N", false, false, false},
+	{"since", PARAM_DURATION, "DURATION", "only the last so long: 10m, 2h, 7d", false, false, false},
+	{"limit", PARAM_WHOLE, "N", "the newest so many; 1000", false, false, false},
 };
 static const struct param checked_params[] = {
-    ID, {"violated", PARAM_FLAG, NULL, "and it was violated", false, false, false}, AUTHOR,
+	ID,
+	{"violated", PARAM_FLAG, NULL, "and it was violated", false, false, false},
+	AUTHOR,
 };
 
 static const struct verb verbs[] = {
-    {"instruction add", "add a rule for all sessions; it gets the next id", DOES_WRITE, NULL, PARAMS(add_params), run_add},
-    {"instruction edit", "make its next version, if it stands at the one you have read", DOES_WRITE, NULL, PARAMS(edit_params),
+	{"instruction add", "add a rule for all sessions; it gets the next id", DOES_WRITE, NULL, PARAMS(add_params), run_add},
+	{"instruction edit", "make its next version, if it stands at the one you have read", DOES_WRITE, NULL, PARAMS(edit_params),
      run_edit},
-    {"instruction retire", "it holds no longer; nothing is deleted", DOES_WRITE, NULL, PARAMS(retire_params), run_retire},
-    {"instruction list", "the instructions that hold, oldest first", DOES_READ, "id version persistence priority author text",
+	{"instruction retire", "it holds no longer; nothing is deleted", DOES_WRITE, NULL, PARAMS(retire_params), run_retire},
+	{"instruction list", "the instructions that hold, oldest first", DOES_READ, "id version persistence priority author text",
      PARAMS(all_params), run_list},
-    {"instruction show", "one of them, with its authors and how it fares", DOES_READ, NULL, PARAMS(show_params), run_show},
-    {"instruction history", "every version: who said what, when", DOES_READ, "at_ms id version action actor priority text",
+	{"instruction show", "one of them, with its authors and how it fares", DOES_READ, NULL, PARAMS(show_params), run_show},
+	{"instruction history", "every version: who said what, when", DOES_READ, "at_ms id version action actor priority text",
      PARAMS(history_params), run_history},
-    {"instruction conflicts", "which contradict each other, and which of them holds", DOES_READ,
+	{"instruction conflicts", "which contradict each other, and which of them holds", DOES_READ,
      "parameter chosen chosen_value other other_value decided_by found_ms found_by", PARAMS(all_params), run_conflicts},
-    {"instruction checked", "count that somebody checked one, and whether it was violated", DOES_WRITE, NULL,
+	{"instruction checked", "count that somebody checked one, and whether it was violated", DOES_WRITE, NULL,
      PARAMS(checked_params), run_checked},
 };
 

@@ -83,7 +83,8 @@ take(struct txn *txn, void *arg, struct buf *why)
 
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT " TRANSCRIPT_READING " FROM transcript t WHERE project = $1 AND session = $2 AND path = $3",
+	                            "SELECT " TRANSCRIPT_READING
+	                            " FROM transcript t WHERE project = $1 AND session = $2 AND path = $3",
 	                            DB_TEXT(txn->project), DB_TEXT(work->ask.session), DB_TEXT(work->look->before.path));
 
 	if (status != OK)

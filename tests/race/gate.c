@@ -364,7 +364,8 @@ a_command_that_waits_for_a_stopped_process_says_who_and_what_to_do(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-TESTS(TEST(one_is_inside_at_a_time_and_all_get_in), TEST(a_waiter_who_lost_his_patience_is_never_overtaken_by_the_one_that_has_just_left),
+TESTS(TEST(one_is_inside_at_a_time_and_all_get_in),
+      TEST(a_waiter_who_lost_his_patience_is_never_overtaken_by_the_one_that_has_just_left),
       TEST(a_stopped_holder_is_named_as_stopped_with_what_to_do), TEST(the_gate_of_a_holder_that_was_killed_is_free_at_once),
       TEST(a_waiter_that_is_killed_or_gives_up_stops_nobody), TEST(a_store_that_is_removed_while_one_waits_is_not_written_to),
       TEST(a_command_that_waits_for_a_stopped_process_says_who_and_what_to_do))

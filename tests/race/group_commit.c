@@ -28,7 +28,7 @@
 struct shared {
 	const char *folder;
 	unsigned times;
-	unsigned log[WRITERS]; /* what each has written so far, */
+	unsigned log[WRITERS];  /* what each has written so far, */
 	unsigned disk[WRITERS]; /* and what of it the last sync found */
 	unsigned syncs;
 	unsigned too_soon;
@@ -84,8 +84,8 @@ sync_log(void *arg, struct buf *why)
 	for (int i = 0; i < WRITERS; i++) {
 		unsigned before = __atomic_load_n(&shared->disk[i], __ATOMIC_SEQ_CST);
 
-		while (before < found[i] && !__atomic_compare_exchange_n(&shared->disk[i], &before, found[i], false, __ATOMIC_SEQ_CST,
-		                                                         __ATOMIC_SEQ_CST))
+		while (before < found[i] &&
+		       !__atomic_compare_exchange_n(&shared->disk[i], &before, found[i], false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			;
 	}
 	return OK;
@@ -281,7 +281,8 @@ who_only_read_waits_for_what_he_may_have_seen(void **state)
 
 #define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-TESTS(SCENE_TEST(each_is_covered_by_a_sync_that_began_after_it), SCENE_TEST(one_that_was_killed_while_it_synced_holds_up_nobody),
+TESTS(SCENE_TEST(each_is_covered_by_a_sync_that_began_after_it),
+      SCENE_TEST(one_that_was_killed_while_it_synced_holds_up_nobody),
       SCENE_TEST(one_that_was_stopped_while_it_syncs_is_waited_for_only_so_long),
       SCENE_TEST(nobody_can_stop_from_the_terminal_who_syncs_for_others),
       SCENE_TEST(numbers_of_another_instant_let_nothing_pass_for_synced), SCENE_TEST(a_sync_that_fails_covers_nothing),

@@ -36,8 +36,17 @@ tear_down(void **state)
 static void
 every_setting_has_a_built_in_value(void **state)
 {
-	static const char *const keys[] = {"fail", "budget", "checkpoints", "profile", "reap", "phantom", "error_window",
-	                                   "instructions_told", "instructions_bytes", "keep_sessions", "keep_audit"};
+	static const char *const keys[] = {"fail",
+	                                   "budget",
+	                                   "checkpoints",
+	                                   "profile",
+	                                   "reap",
+	                                   "phantom",
+	                                   "error_window",
+	                                   "instructions_told",
+	                                   "instructions_bytes",
+	                                   "keep_sessions",
+	                                   "keep_audit"};
 	struct scene *scene = *state;
 	int64_t number;
 

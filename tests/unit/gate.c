@@ -331,8 +331,8 @@ a_process_that_is_gone_is_not_named_as_the_holder(void **state)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 TESTS(TEST(a_gate_is_made_only_if_asked_for_and_is_its_owners_alone), TEST(who_has_it_keeps_everybody_else_out),
-      TEST(a_wait_ends_at_its_limit_and_names_the_holder),
-      TEST(who_stands_at_the_turnstile_while_the_gate_is_free_is_passed), TEST(closing_it_leaves_it),
-      TEST(a_gate_that_was_removed_or_replaced_lets_nobody_in), TEST(nobody_can_stop_the_holder_from_the_terminal),
-      TEST(a_wait_leaves_the_callers_signals_as_they_were), TEST(who_waited_got_in_and_left_is_in_nobodys_way),
-      TEST(threads_of_one_process_wait_each_to_its_own_limit), TEST(a_process_that_is_gone_is_not_named_as_the_holder))
+      TEST(a_wait_ends_at_its_limit_and_names_the_holder), TEST(who_stands_at_the_turnstile_while_the_gate_is_free_is_passed),
+      TEST(closing_it_leaves_it), TEST(a_gate_that_was_removed_or_replaced_lets_nobody_in),
+      TEST(nobody_can_stop_the_holder_from_the_terminal), TEST(a_wait_leaves_the_callers_signals_as_they_were),
+      TEST(who_waited_got_in_and_left_is_in_nobodys_way), TEST(threads_of_one_process_wait_each_to_its_own_limit),
+      TEST(a_process_that_is_gone_is_not_named_as_the_holder))

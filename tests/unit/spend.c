@@ -52,8 +52,8 @@ take_for(struct bench *bench, const char *session, const struct transcript_look 
 	struct db_rows rows;
 
 	assert_int_equal(db_ask(bench->db, &rows, NULL,
-	                        "SELECT " TRANSCRIPT_READING " FROM transcript t WHERE session = $1 AND path = $2", DB_TEXT(session),
-	                        DB_TEXT(look->before.path)),
+	                        "SELECT " TRANSCRIPT_READING " FROM transcript t WHERE session = $1 AND path = $2",
+	                        DB_TEXT(session), DB_TEXT(look->before.path)),
 	                 OK);
 	spend_take(&bench->txn, session, look, rows.count > 0 ? db_text(&rows, 0, 0) : "");
 	db_rows_release(&rows);

@@ -21,7 +21,7 @@ a_history_is_written_as_node_writes_it(void **state)
 {
 	static const char *const texts[] = {
 		"{\n  \"version\": \"1.0\",\n  \"instructions\": [\n    {\n      \"text\": \"a\",\n      \"id\": \"x\",\n      "
-	    "\"explicitness\": 0.9,\n"
+		"\"explicitness\": 0.9,\n"
 		"      \"list\": [],\n      \"none\": null\n    }\n  ],\n  \"after\": {}\n}",
 		"[\n  {\n    \"id\": \"x\",\n    \"text\": \"\xc3\xa9\"\n  }\n]",
 	};
