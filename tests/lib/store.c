@@ -1,8 +1,10 @@
 #include "lib/store.h"
 
+#include "lib/postgres.h"
 #include "lib/scratch.h"
 
 #include "base/str.h"
+#include "db/postgres.h"
 #include "db/sqlite_store.h"
 
 #include <sqlite3.h>
@@ -155,11 +157,30 @@ open_sqlite(const char *folder)
 	return db;
 }
 
+/* A folder's store is the database of its name, of which the end is random. */
+static struct db *
+open_postgres(const char *folder)
+{
+	size_t len = strlen(folder);
+	char url[POSTGRES_URL_SIZE], name[50];
+	struct postgres_options options = {.url = url, .name = "postgresql:///test", .project = BENCH_PROJECT, .make = true};
+	struct buf why;
+	struct db *db;
+
+	buf_init(&why, WHY_MAX);
+	snprintf(name, sizeof name, "%s", folder + (len < sizeof name ? 0 : len - sizeof name + 1));
+	postgres_address(name, url);
+	must(postgres_open(&options, &db, &why), folder, &why);
+	buf_release(&why);
+	return db;
+}
+
 static const struct contract_row {
 	const char *name;
 	struct db *(*open)(const char *folder);
 } engines[] = {
 	{"sqlite", open_sqlite},
+	{"postgresql", open_postgres},
 };
 
 const char *
