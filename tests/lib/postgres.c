@@ -196,8 +196,8 @@ url_of(const char *database, char out[POSTGRES_URL_SIZE])
 	snprintf(out, POSTGRES_URL_SIZE, "postgresql:///?dbname=%s&host=%s&user=stile&connect_timeout=30", database, server.folder);
 }
 
-/* Whether it was done; what is there already is no failure. */
-static bool
+/* An error of the SQLSTATEs in `fine` is none. */
+static void
 execute(const char *url, const char *sql, const char *fine)
 {
 	PGconn *conn = PQconnectdb(url);
@@ -205,11 +205,10 @@ execute(const char *url, const char *sql, const char *fine)
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	bool done = PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
 
-	if (!done && (state == NULL || strcmp(state, fine) != 0))
+	if (!done && (state == NULL || strstr(fine, state) == NULL))
 		give_up(sql, PQerrorMessage(conn));
 	PQclear(result);
 	PQfinish(conn);
-	return done;
 }
 
 void
@@ -227,6 +226,7 @@ postgres_address(const char *name, char out[POSTGRES_URL_SIZE])
 		start();
 	url_of("postgres", out);
 	snprintf(sql, sizeof sql, "CREATE DATABASE \"%.60s\"", name);
-	execute(out, sql, "42P04");
+	/* somebody may be making it at this moment */
+	execute(out, sql, "42P04 23505");
 	url_of(name, out);
 }

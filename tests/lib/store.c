@@ -158,18 +158,36 @@ open_sqlite(const char *folder)
 }
 
 /* A folder's store is the database of its name, of which the end is random. */
+static void
+find_postgres(const char *folder, char url[POSTGRES_URL_SIZE])
+{
+	size_t len = strlen(folder);
+	char name[50];
+
+	snprintf(name, sizeof name, "%s", folder + (len < sizeof name ? 0 : len - sizeof name + 1));
+	postgres_address(name, url);
+}
+
+static void
+name_postgres(const char *folder)
+{
+	char url[POSTGRES_URL_SIZE], address[POSTGRES_URL_SIZE + 20];
+
+	find_postgres(folder, url);
+	snprintf(address, sizeof address, "%s&project=" BENCH_PROJECT, url);
+	setenv("STILE_STORE", address, 1);
+}
+
 static struct db *
 open_postgres(const char *folder)
 {
-	size_t len = strlen(folder);
-	char url[POSTGRES_URL_SIZE], name[50];
+	char url[POSTGRES_URL_SIZE];
 	struct postgres_options options = {.url = url, .name = "postgresql:///test", .project = BENCH_PROJECT, .make = true};
 	struct buf why;
 	struct db *db;
 
 	buf_init(&why, WHY_MAX);
-	snprintf(name, sizeof name, "%s", folder + (len < sizeof name ? 0 : len - sizeof name + 1));
-	postgres_address(name, url);
+	find_postgres(folder, url);
 	must(postgres_open(&options, &db, &why), folder, &why);
 	buf_release(&why);
 	return db;
@@ -178,9 +196,10 @@ open_postgres(const char *folder)
 static const struct contract_row {
 	const char *name;
 	struct db *(*open)(const char *folder);
+	void (*name_it)(const char *folder); /* NULL: where it is looked for anyway */
 } engines[] = {
-	{"sqlite", open_sqlite},
-	{"postgresql", open_postgres},
+	{"sqlite", open_sqlite, NULL},
+	{"postgresql", open_postgres, name_postgres},
 };
 
 const char *
@@ -193,6 +212,13 @@ struct db *
 contract_store(size_t engine, const char *folder)
 {
 	return engines[engine].open(folder);
+}
+
+void
+contract_name(size_t engine, const char *folder)
+{
+	if (engines[engine].name_it != NULL)
+		engines[engine].name_it(folder);
 }
 
 void
