@@ -296,6 +296,11 @@ store_facts(struct db *db, struct buf *out)
 	buf_printf(out, "project=%s\n", store->project);
 	fact(store, out, "schema", "SELECT schema FROM store");
 	fact(store, out, "clone", "SELECT clone FROM store");
+	fact(store, out, "rights",
+	     "SELECT coalesce('missing on ' || string_agg(c.relname, ', '), 'ok') FROM pg_class c JOIN pg_class s ON"
+	     " s.oid = to_regclass('store') AND c.relnamespace = s.relnamespace AND c.relowner = s.relowner WHERE c.relkind = 'r'"
+	     " AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')"
+	     " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))");
 	fact(store, out, "fsync", "SHOW fsync");
 	fact(store, out, "full_page_writes", "SHOW full_page_writes");
 	fact(store, out, "synchronous_commit",

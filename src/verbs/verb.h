@@ -31,6 +31,9 @@ struct context {
  */
 enum status context_find(struct context *context, const char *folder, struct buf *why) MUST_CHECK;
 
+/* The store for people: its folder, or a server's address without user and password. */
+const char *context_store_name(const struct context *context);
+
 /* Opens the store and reads the configuration, if that isn't done yet.  STORE_DOWN, BAD_CONFIG with `why`. */
 enum status context_open(struct context *context, bool make, struct buf *why) MUST_CHECK;
 
