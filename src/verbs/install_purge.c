@@ -33,7 +33,7 @@ check_nobody_lives(struct context *context, json_t *result, struct buf *why)
 	if (status != OK)
 		return status;
 	for (size_t i = living.sessions.count; i-- > 0;)
-		if (process_liveness(&living.sessions.items[i].process) != LIVENESS_DEAD) {
+		if (context_liveness(context, &living.sessions.items[i].process) != LIVENESS_DEAD) {
 			living.first = living.sessions.items[i];
 			living.count++;
 		}

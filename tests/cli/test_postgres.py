@@ -59,6 +59,17 @@ class Work(OnServer):
         self.assertEqual(agent.hook(payload).status, 0)
         self.assertEqual(self.rows("SELECT client_session, events > 0 FROM session"), ["h1|t"])
 
+    def test_a_process_of_another_machine_is_never_taken_for_dead(self):
+        self.repo.json("store", "init")
+        here, there = self.repo.agent(), self.repo.agent()
+        for name, agent in (("here", here), ("there", there)):
+            agent.hook({"session_id": name, "hook_event_name": "SessionStart", "source": "startup", "cwd": self.repo.path})
+        self.rows("UPDATE session SET pid_boot = 'another-machine' WHERE client_session = 'there'")
+        here.kill()
+        there.kill()
+        self.repo.json("session", "reap")
+        self.assertEqual(self.rows("SELECT client_session, state = 'lost' FROM session ORDER BY client_session"), ["here|t", "there|f"])
+
     def test_two_projects_in_one_database_have_nothing_in_common(self):
         self.repo.json("store", "init")
         first = self.start("same")
