@@ -215,5 +215,29 @@ class Failure(OnServer):
         self.assertEqual([one["session"] for one in self.repo.json("session", "list")["sessions"]], [session])
 
 
+class Pooled(OnServer):
+    """Behind a pooler that gives each transaction another backend, where nothing prepared by name is found again."""
+
+    def setUp(self):
+        super().setUp()
+        self.pooler = postgres.Pooler(self.server)
+        self.addCleanup(self.pooler.stop)
+        self.repo.json("store", "init")
+        self.repo.env["STILE_STORE"] = self.pooler.url(self.name, "&project=one")
+
+    def test_all_goes_on_and_doctor_says_that_there_is_one(self):
+        self.repo.json("init")
+        checks = {one["check"]: one["finding"] for one in self.repo.json("doctor")["checks"]}
+        self.assertTrue(checks["pooler"].startswith("yes"), checks)
+        self.assertEqual(self.start(), self.start())
+
+    def test_many_writers_on_two_backends_lose_nothing(self):
+        session = self.start()
+        for _ in range(3):
+            running = [self.repo.start("metric", "add", "messages", 1, "--session", session) for _ in range(8)]
+            self.assertEqual([stile_test.ends(one).status for one in running], [0] * 8)
+        self.assertEqual(self.rows("SELECT value FROM metric WHERE name = 'messages'"), ["24"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -29,12 +29,32 @@ def programs():
     return path
 
 
+def as_user(*argv):
+    """As an ordinary user, and not longer than this process lives."""
+    user = ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", "--pdeathsig", "QUIT", *user, "--", *argv]
+
+
+def begin(folder, argv):
+    """Begins a server and waits until it tells, as it tells systemd, that it is ready -> Popen."""
+    ready = os.path.join(folder, "ready")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, open(os.path.join(folder, "log"), "ab") as log:
+        if os.path.exists(ready):
+            os.unlink(ready)
+        notices.bind(ready)
+        os.chmod(ready, 0o777)
+        notices.settimeout(LIMIT)
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=dict(os.environ, NOTIFY_SOCKET=ready))
+        while b"READY=1" not in notices.recv(4096):
+            pass
+    return process
+
+
 class Server:
     def __init__(self, *settings, auth="trust"):
         self.folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
         os.chmod(self.folder, 0o755)
         self.data = os.path.join(self.folder, "data")
-        self.log = os.path.join(self.folder, "log")
         self.settings = ["listen_addresses=", "unix_socket_directories=" + self.folder, "max_connections=100", *settings]
         self.process = None
         if os.geteuid() == 0:
@@ -46,24 +66,13 @@ class Server:
             raise RuntimeError("initdb: " + done.stderr)
         self.start()
 
-    def command(self, name, *args):
-        user = ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"] if os.geteuid() == 0 else []
-        return ["setpriv", "--pdeathsig", "QUIT", *user, "--", os.path.join(programs(), name), *args]
+    @staticmethod
+    def command(name, *args):
+        return as_user(os.path.join(programs(), name), *args)
 
     def start(self):
-        """Begins it and waits until it tells, as it tells systemd, that it is ready."""
-        ready = os.path.join(self.folder, "ready")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, open(self.log, "ab") as log:
-            if os.path.exists(ready):
-                os.unlink(ready)
-            notices.bind(ready)
-            os.chmod(ready, 0o777)
-            notices.settimeout(LIMIT)
-            settings = [word for setting in self.settings for word in ("-c", setting)]
-            self.process = subprocess.Popen(
-                self.command("postgres", "-D", self.data, *settings), stdout=log, stderr=log, env=dict(os.environ, NOTIFY_SOCKET=ready))
-            while b"READY=1" not in notices.recv(4096):
-                pass
+        settings = [word for setting in self.settings for word in ("-c", setting)]
+        self.process = begin(self.folder, self.command("postgres", "-D", self.data, *settings))
 
     def crash(self):
         """As a power cut, but for what the kernel has taken over: nothing is written any more."""
@@ -90,3 +99,36 @@ class Server:
         """Makes one -> its address."""
         self.execute('CREATE DATABASE "%s"' % name)
         return self.url(name, more=more)
+
+
+class Pooler:
+    """PgBouncer before a server: each transaction may get another backend, of two."""
+
+    CONFIG = """[databases]
+* = host=%s user=stile
+[pgbouncer]
+unix_socket_dir = %s
+listen_port = 6543
+auth_type = any
+pool_mode = transaction
+default_pool_size = 2
+pidfile = %s/pid
+"""
+
+    def __init__(self, server):
+        self.folder = tempfile.mkdtemp(prefix="pb", dir="/tmp")
+        config = os.path.join(self.folder, "config")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(self.CONFIG % (server.folder, self.folder, self.folder))
+        os.chmod(self.folder, 0o755)
+        if os.geteuid() == 0:
+            os.chown(self.folder, NOBODY, NOBODY)
+        self.process = begin(self.folder, as_user("/usr/sbin/pgbouncer", config))
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(LIMIT)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, name, more=""):
+        return "postgresql://stile@/%s?host=%s&port=6543%s" % (name, self.folder, more)
