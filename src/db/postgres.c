@@ -239,8 +239,8 @@ store_rollback(struct db *db)
 static enum status
 unknown(struct postgres *store, const char *what, struct buf *why)
 {
-	return why_not(why, OUTCOME_UNKNOWN, "%s: %s while committing; it is not known whether it was done; look before trying again",
-	               store->name, what);
+	return why_not(why, OUTCOME_UNKNOWN,
+	               "%s: %s while committing; it is not known whether it was done; look before trying again", store->name, what);
 }
 
 static enum status
@@ -304,7 +304,8 @@ store_facts(struct db *db, struct buf *out)
 	fact(store, out, "fsync", "SHOW fsync");
 	fact(store, out, "full_page_writes", "SHOW full_page_writes");
 	fact(store, out, "synchronous_commit",
-	     "SELECT CASE WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on, set by us' END");
+	     "SELECT CASE WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on, set by us' "
+	     "END");
 	fact(store, out, "synchronous_standby_names", "SHOW synchronous_standby_names");
 	fact(store, out, "size_bytes", "SELECT pg_database_size(current_database())");
 	buf_printf(out, "tls=%s\n", PQsslInUse(store->conn) ? "yes" : "no");

@@ -27,7 +27,7 @@
 
 #include "db/db.h"
 
-#define POSTGRES_CONNECT_MS 900 /* to connect, unless the address has a connect_timeout */
+#define POSTGRES_CONNECT_MS 900  /* to connect, unless the address has a connect_timeout */
 #define POSTGRES_ANSWER_MS 30000 /* for an answer, besides the wait for other writers: after it the connection counts as lost */
 #define POSTGRES_WAIT_MIN_MS 200
 

@@ -62,8 +62,8 @@ postgres_why(const struct postgres *store, const PGresult *result, struct buf *w
 	if (state == NULL)
 		return postgres_lost(store, PQresultErrorMessage(result), why);
 	if (str_equal(state, "55P03"))
-		return why_not(why, BUSY, "%s: another transaction of project %s has the store, for %lld ms at least; try again", store->name,
-		               store->project, (long long)store->wait_ms);
+		return why_not(why, BUSY, "%s: another transaction of project %s has the store, for %lld ms at least; try again",
+		               store->name, store->project, (long long)store->wait_ms);
 	if (str_equal(state, "40001") || str_equal(state, "40P01") || str_equal(state, "57014"))
 		return why_not(why, BUSY, "%s: the server took the transaction back (SQLSTATE %s); try again", store->name, state);
 	return refused(store, result, state, why);
@@ -165,8 +165,9 @@ check_server(struct postgres *store, struct buf *why)
 		return why_not(why, STORE_DOWN, "%s: the server is PostgreSQL %d, and %d is the oldest we can use", store->name,
 		               version / 10000, SERVER_OLDEST / 10000);
 	if (!says(store, "server_encoding", "UTF8"))
-		return why_not(why, STORE_DOWN, "%s: the database is in %s; make one with createdb --encoding=UTF8 --template=template0",
-		               store->name, PQparameterStatus(store->conn, "server_encoding"));
+		return why_not(why, STORE_DOWN,
+		               "%s: the database is in %s; make one with createdb --encoding=UTF8 --template=template0", store->name,
+		               PQparameterStatus(store->conn, "server_encoding"));
 	if (says(store, "in_hot_standby", "on"))
 		return why_not(why, STORE_DOWN, "%s: the server is a standby and can only be read; name the primary in STILE_STORE",
 		               store->name);

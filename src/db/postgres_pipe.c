@@ -14,16 +14,21 @@ types_of(const struct db_value *args, size_t count)
 	return types;
 }
 
+/* NULL when the table is full. */
 static struct postgres_statement *
 find_statement(struct postgres *store, const char *sql, uint64_t types)
 {
-	size_t at = ((((uintptr_t)sql >> 3) * 2654435761u) ^ types * 40503u) % POSTGRES_STATEMENTS_MAX;
+	size_t begin = (((uintptr_t)sql >> 3) * 2654435761u) ^ (types * 40503u);
 
-	while (store->statements[at].sql != NULL && (store->statements[at].sql != sql || store->statements[at].types != types))
-		at = (at + 1) % POSTGRES_STATEMENTS_MAX;
-	store->statements[at].sql = sql;
-	store->statements[at].types = types;
-	return &store->statements[at];
+	for (size_t i = 0; i < POSTGRES_STATEMENTS_MAX; i++) {
+		struct postgres_statement *statement = &store->statements[(begin + i) % POSTGRES_STATEMENTS_MAX];
+
+		if (statement->sql == NULL)
+			*statement = (struct postgres_statement){.sql = sql, .types = types};
+		if (statement->sql == sql && statement->types == types)
+			return statement;
+	}
+	return NULL;
 }
 
 /* What it takes to hand parameters to libpq. */
@@ -74,14 +79,13 @@ note(struct postgres *store, struct postgres_statement *prepared)
 }
 
 static bool
-send_named(struct postgres *store, const char *sql, uint64_t types, const struct parameters *parameters, int count)
+send_named(struct postgres *store, struct postgres_statement *statement, const struct parameters *parameters, int count)
 {
-	struct postgres_statement *statement = find_statement(store, sql, types);
 	char name[20];
 
 	snprintf(name, sizeof name, "s%zu", (size_t)(statement - store->statements));
 	if (statement->state == STATEMENT_NEW) {
-		if (PQsendPrepare(store->conn, name, sql, count, parameters->types) == 0)
+		if (PQsendPrepare(store->conn, name, statement->sql, count, parameters->types) == 0)
 			return false;
 		statement->state = STATEMENT_SENT;
 		note(store, statement);
@@ -92,24 +96,30 @@ send_named(struct postgres *store, const char *sql, uint64_t types, const struct
 	return true;
 }
 
+static bool
+send_unnamed(struct postgres *store, const char *sql, const struct parameters *parameters, int count)
+{
+	if (PQsendQueryParams(store->conn, sql, count, parameters->types, parameters->values, NULL, NULL, 0) == 0)
+		return false;
+	note(store, NULL);
+	return true;
+}
+
 void
 postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
 {
+	struct postgres_statement *statement = NULL;
 	struct parameters parameters;
-	bool sent;
+	bool sent = count <= POSTGRES_ARGS_MAX && make_room(store);
 
 	if (store->conn == NULL)
 		return;
-	sent = count <= POSTGRES_ARGS_MAX && make_room(store);
 	if (sent) {
 		fill(&parameters, args, count);
-		if (store->met && !store->pooled) {
-			sent = send_named(store, sql, types_of(args, count), &parameters, (int)count);
-		} else {
-			sent = PQsendQueryParams(store->conn, sql, (int)count, parameters.types, parameters.values, NULL, NULL, 0) != 0;
-			if (sent)
-				note(store, NULL);
-		}
+		if (store->met && !store->pooled)
+			statement = find_statement(store, sql, types_of(args, count));
+		sent = statement == NULL ? send_unnamed(store, sql, &parameters, (int)count)
+		                         : send_named(store, statement, &parameters, (int)count);
 	}
 	if (!sent)
 		postgres_drop(store);

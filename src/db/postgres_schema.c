@@ -26,8 +26,8 @@ postgres_known(const struct postgres *store, int64_t number, bool *older, struct
 	if (number == SCHEMA_NEWEST)
 		return OK;
 	*older = true;
-	return why_not(why, STORE_DOWN, "%s: the store has schema %lld and must be brought to %d; run `stile store migrate`", store->name,
-	               (long long)number, SCHEMA_NEWEST);
+	return why_not(why, STORE_DOWN, "%s: the store has schema %lld and must be brought to %d; run `stile store migrate`",
+	               store->name, (long long)number, SCHEMA_NEWEST);
 }
 
 /* Outside pipeline mode. */
@@ -110,7 +110,8 @@ read_schema(struct postgres *store, bool make, int64_t *number, struct buf *why)
 
 	*number = 0;
 	if (status == OK && there == 0)
-		return make ? OK : why_not(why, STORE_DOWN, "%s: there is no store in the database; run `stile store init`", store->name);
+		return make ? OK
+		            : why_not(why, STORE_DOWN, "%s: there is no store in the database; run `stile store init`", store->name);
 	if (status == OK)
 		status = number_of(store, "SELECT schema FROM store", -1, number, why);
 	if (status == NO_SUCH)

@@ -30,11 +30,11 @@ struct postgres {
 	char *url;
 	char *name;
 	char project[512];
-	bool met;             /* a first answer came on this connection: whether it is pooled is known */
+	bool met; /* a first answer came on this connection: whether it is pooled is known */
 	bool pooled;
-	bool unreplicated;    /* the server said that it didn't wait for its standby */
-	int64_t wait_ms;      /* for other writers, in this transaction */
-	int64_t last_ms;      /* the last instant given */
+	bool unreplicated; /* the server said that it didn't wait for its standby */
+	int64_t wait_ms;   /* for other writers, in this transaction */
+	int64_t last_ms;   /* the last instant given */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
 	size_t sent_count;

@@ -378,8 +378,8 @@ take_project(struct store_address *out, struct buf *why)
 	if (at == NULL)
 		return NO_SUCH;
 	end = at + 1 + strcspn(at + 1, "&");
-	if (snprintf(out->project, sizeof out->project, "%.*s", (int)(end - at) - (int)sizeof "project=",
-	             at + sizeof "project=") >= (int)sizeof out->project ||
+	if (snprintf(out->project, sizeof out->project, "%.*s", (int)(end - at) - (int)sizeof "project=", at + sizeof "project=") >=
+	        (int)sizeof out->project ||
 	    str_check_id("STILE_STORE: the project's name", out->project, sizeof out->project - 1, why) != OK)
 		return why_not(why, BAD_CONFIG, "STILE_STORE: the project's name has 1 to %zu bytes and no control characters",
 		               sizeof out->project - 1);

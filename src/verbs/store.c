@@ -42,9 +42,8 @@ fact(const json_t *facts, const char *name, const char *otherwise)
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(facts, i, one)
-		if (str_equal(json_text(one, "fact", ""), name))
-			return json_text(one, "value", otherwise);
+	json_array_foreach(facts, i, one) if (str_equal(json_text(one, "fact", ""), name)) return json_text(one, "value",
+	                                                                                                    otherwise);
 	return otherwise;
 }
 
@@ -117,8 +116,8 @@ static const struct verb verbs[] = {
      DOES_WRITE | DOES_INSTALL, NULL, NULL, 0, run_init},
 	{"store migrate", "bring the store's tables to what this program knows, and tell their number", DOES_WRITE, NULL, NULL, 0,
      run_migrate},
-	{"store check", "open the store, read from it, and tell the facts that its promises stand on", DOES_READ, "fact value", NULL, 0,
-     run_check},
+	{"store check", "open the store, read from it, and tell the facts that its promises stand on", DOES_READ, "fact value",
+     NULL, 0, run_check},
 };
 
 const struct verb_table verbs_store = VERB_TABLE(verbs);

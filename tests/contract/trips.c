@@ -65,8 +65,7 @@ open_store(const struct store_address *address, bool make, struct db **out, stru
 }
 
 /* Runs a verb on the scene's store; its document is the caller's. */
-static json_t *
-prepare(struct scene *scene, const char *verb, const char *format, ...) PRINTF_LIKE(3, 4);
+static json_t *prepare(struct scene *scene, const char *verb, const char *format, ...) PRINTF_LIKE(3, 4);
 
 static json_t *
 prepare(struct scene *scene, const char *verb, const char *format, ...)
@@ -95,16 +94,15 @@ fill_store(struct scene *scene)
 {
 	/* a codebase in use: what a verb costs must not grow with what is there */
 	for (int i = 0; i < 20; i++) {
-		json_t *started =
-			prepare(scene, "session start", "{\"client\":\"claude\",\"client_session\":\"conversation-%d\"}", i);
+		json_t *started = prepare(scene, "session start", "{\"client\":\"claude\",\"client_session\":\"conversation-%d\"}", i);
 
 		snprintf(scene->session, sizeof scene->session, "%s", json_text(started, "session", ""));
 		json_decref(started);
 	}
 	/* and one with rules that contradict each other, which a start of a session tells */
 	for (int i = 1; i <= 2; i++)
-		json_decref(prepare(scene, "instruction add", "{\"text\":\"port %d\",\"persistence\":\"HIGH\",\"parameter\":[\"port=%d\"]}",
-		                    i, i));
+		json_decref(prepare(scene, "instruction add",
+		                    "{\"text\":\"port %d\",\"persistence\":\"HIGH\",\"parameter\":[\"port=%d\"]}", i, i));
 }
 
 static int
@@ -186,7 +184,8 @@ static const struct {
 	{"store init", NULL, "makes the store before a rule can run"},
 	{"init", NULL, "writes the client's settings in every worktree"},
 	{"doctor", NULL, "runs the installed command line and looks at the machine"},
-	{"import tractatus", NULL, "reads files that the caller names; what it wrote is read again before it counts, an answer more"},
+	{"import tractatus", NULL,
+     "reads files that the caller names; what it wrote is read again before it counts, an answer more"},
 	{"import conflicts", "{}", NULL},
 	{"export tractatus", NULL, "writes files that the caller names"},
 	{"view tractatus", NULL, "runs a command between transactions of its own"},

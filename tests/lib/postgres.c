@@ -48,8 +48,8 @@ find_programs(void)
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		if (sscanf(found.gl_pathv[i], "/usr/lib/postgresql/%d/", &version) == 1 && version > newest) {
 			newest = version;
-			snprintf(server.programs, sizeof server.programs, "%.*s",
-			         (int)(strlen(found.gl_pathv[i]) - strlen("/initdb")), found.gl_pathv[i]);
+			snprintf(server.programs, sizeof server.programs, "%.*s", (int)(strlen(found.gl_pathv[i]) - strlen("/initdb")),
+			         found.gl_pathv[i]);
 		}
 	globfree(&found);
 	if (newest < OLDEST)
@@ -128,8 +128,16 @@ void
 postgres_again(void)
 {
 	char data[400], socket_path[400];
-	char *argv[] = {(char[]){"postgres"}, (char[]){"-D"}, data, (char[]){"-k"}, server.folder, (char[]){"-c"},
-	                (char[]){"listen_addresses="}, (char[]){"-c"}, (char[]){"max_connections=200"}, NULL};
+	char *argv[] = {(char[]){"postgres"},
+	                (char[]){"-D"},
+	                data,
+	                (char[]){"-k"},
+	                server.folder,
+	                (char[]){"-c"},
+	                (char[]){"listen_addresses="},
+	                (char[]){"-c"},
+	                (char[]){"max_connections=200"},
+	                NULL};
 	int notices = open_notices(socket_path, sizeof socket_path);
 
 	snprintf(data, sizeof data, "%s/data", server.folder);
@@ -155,8 +163,18 @@ static void
 start(void)
 {
 	char data[400];
-	char *argv[] = {(char[]){"initdb"}, (char[]){"-D"}, data, (char[]){"-U"}, (char[]){"stile"}, (char[]){"-A"}, (char[]){"trust"},
-	                (char[]){"-E"}, (char[]){"UTF8"}, (char[]){"--locale=C.UTF-8"}, (char[]){"--no-sync"}, NULL};
+	char *argv[] = {(char[]){"initdb"},
+	                (char[]){"-D"},
+	                data,
+	                (char[]){"-U"},
+	                (char[]){"stile"},
+	                (char[]){"-A"},
+	                (char[]){"trust"},
+	                (char[]){"-E"},
+	                (char[]){"UTF8"},
+	                (char[]){"--locale=C.UTF-8"},
+	                (char[]){"--no-sync"},
+	                NULL};
 	struct scratch_child child;
 
 	find_programs();

@@ -270,6 +270,6 @@ a_program_that_loses_ends_with_1_and_prints_the_winners_value(void **state)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
 CONTRACT_TESTS(TEST(of_racing_binders_one_wins_and_each_loser_is_told_the_winners_value),
-      TEST(a_value_that_many_sessions_bind_at_once_belongs_to_one),
-      TEST(racing_rebindings_make_one_generation_each_and_none_is_lost),
-      TEST(a_program_that_loses_ends_with_1_and_prints_the_winners_value))
+               TEST(a_value_that_many_sessions_bind_at_once_belongs_to_one),
+               TEST(racing_rebindings_make_one_generation_each_and_none_is_lost),
+               TEST(a_program_that_loses_ends_with_1_and_prints_the_winners_value))

@@ -267,5 +267,6 @@ anothers_start_resets_nothing_of_mine(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
-CONTRACT_TESTS(TEST(eight_racing_reporters_fire_three_checkpoints_each_once), TEST(of_racing_programs_one_is_answered_each_checkpoint),
-      TEST(of_racing_hooks_one_tells_its_model), TEST(anothers_start_resets_nothing_of_mine))
+CONTRACT_TESTS(TEST(eight_racing_reporters_fire_three_checkpoints_each_once),
+               TEST(of_racing_programs_one_is_answered_each_checkpoint), TEST(of_racing_hooks_one_tells_its_model),
+               TEST(anothers_start_resets_nothing_of_mine))

@@ -206,5 +206,6 @@ one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors(void **state
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
 CONTRACT_TESTS(TEST(of_sixteen_adding_processes_no_instruction_is_lost_and_no_id_given_twice),
-      TEST(of_racing_editors_of_one_version_exactly_one_wins), TEST(two_racing_contradicting_adds_make_exactly_one_conflict),
-      TEST(one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors))
+               TEST(of_racing_editors_of_one_version_exactly_one_wins),
+               TEST(two_racing_contradicting_adds_make_exactly_one_conflict),
+               TEST(one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors))

@@ -181,5 +181,6 @@ prompts_of_two_sessions_through_hooks_are_counted_for_their_own(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
-CONTRACT_TESTS(TEST(two_racing_sessions_keep_42_and_18_and_nobody_has_60), TEST(eight_sessions_counters_are_exact_under_racing_adds),
-      TEST(prompts_of_two_sessions_through_hooks_are_counted_for_their_own))
+CONTRACT_TESTS(TEST(two_racing_sessions_keep_42_and_18_and_nobody_has_60),
+               TEST(eight_sessions_counters_are_exact_under_racing_adds),
+               TEST(prompts_of_two_sessions_through_hooks_are_counted_for_their_own))

@@ -274,8 +274,8 @@ many_processes_that_make_the_store_make_one(void **state)
 }
 
 CONTRACT_TESTS(cmocka_unit_test(ten_thousand_starts_from_sixteen_processes_give_as_many_ids),
-      cmocka_unit_test(sixteen_programs_at_once_give_sixteen_ids),
-      cmocka_unit_test(sixteen_programs_at_once_with_one_id_are_one_session),
-      cmocka_unit_test(a_hundred_racing_starts_of_one_id_make_one_row_and_one_id),
-      cmocka_unit_test(starting_again_leaves_what_was_bound_late),
-      cmocka_unit_test(many_processes_that_make_the_store_make_one))
+               cmocka_unit_test(sixteen_programs_at_once_give_sixteen_ids),
+               cmocka_unit_test(sixteen_programs_at_once_with_one_id_are_one_session),
+               cmocka_unit_test(a_hundred_racing_starts_of_one_id_make_one_row_and_one_id),
+               cmocka_unit_test(starting_again_leaves_what_was_bound_late),
+               cmocka_unit_test(many_processes_that_make_the_store_make_one))

@@ -410,7 +410,8 @@ a_servers_address_is_kept_without_the_project_and_named_without_user_and_passwor
 		{"postgresql://host/db", "postgresql://host/db", "postgresql://host/db", "repo"},
 		{"postgres://ann:s3cret@a,b:1/db?project=team/a&sslmode=require", "postgres://ann:s3cret@a,b:1/db?sslmode=require",
 	     "postgresql://a,b:1/db", "team/a"},
-		{"postgresql:///db?host=/run&password=s3cret&project=p", "postgresql:///db?host=/run&password=s3cret", "postgresql:///db", "p"},
+		{"postgresql:///db?host=/run&password=s3cret&project=p", "postgresql:///db?host=/run&password=s3cret",
+	     "postgresql:///db", "p"},
 		{"postgresql:///?a=b&project=p&c=d", "postgresql:///?a=b&c=d", "postgresql:///", "p"},
 		{"postgresql://ann:s3/cr@et@host/db", "postgresql://ann:s3/cr@et@host/db", "postgresql://host/db", "repo"},
 		{"postgresql://ann:s3?cret@host/db", "postgresql://ann:s3?cret@host/db", "postgresql://", "repo"},
@@ -432,8 +433,8 @@ a_servers_address_is_kept_without_the_project_and_named_without_user_and_passwor
 static void
 an_address_that_cannot_be_used_is_bad_configuration(void **state)
 {
-	static const char *const addresses[] = {"mysql://host/db", "relative/path", "~/x", "/x?projekt=a", "/x?project=", "/x?project=a\nb",
-	                                        "postgresql:///?project="};
+	static const char *const addresses[] = {"mysql://host/db", "relative/path",          "~/x", "/x?projekt=a", "/x?project=",
+	                                        "/x?project=a\nb", "postgresql:///?project="};
 	struct scene *scene = *state;
 	char longest[PATH_SIZE + 10];
 
