@@ -115,6 +115,9 @@ check_clock(struct examination *exam)
 	str_ago(text, sizeof text, apart);
 	if (apart <= SKEW_MS)
 		report(exam, "clock", FINE, "the store's clock is within %s of the wall clock", text);
+	else if (exam->call->context->address.url[0] != '\0')
+		report(exam, "clock", ODD, "the server's clock is %s %s this machine's; set the wrong one right (NTP)", text,
+		       exam->skew_ms > 0 ? "ahead of" : "behind");
 	else
 		report(exam, "clock", ODD,
 		       "the store's clock is %s %s the wall clock; it never goes back, so nothing expires early; if the wall clock is "
