@@ -1,23 +1,15 @@
-/* The program: names the engines and the fronts, which nothing else does. */
+/* The program: names the fronts, which nothing else does. */
 #include "cli/cli.h"
-#include "db/sqlite.h"
 #include "hook/hook.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "program.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #define HOOK_MEMORY ((size_t)320 << 10) /* of what an event takes, most */
-
-static enum status
-open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
-{
-	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make, .alone = true};
-
-	return sqlite_open(&options, out, why);
-}
 
 static int
 run(struct context *context, int count, char **words, int64_t began_boot_ms)
@@ -50,25 +42,38 @@ have_streams(void)
 	return fd >= 0;
 }
 
+/* What a hook is to call: `stile`, which becomes what it must be, also when it is `stile-full` that writes it down. */
+static void
+name_program(char out[PATH_SIZE])
+{
+	ssize_t len = readlink("/proc/self/exe", out, PATH_SIZE - 1);
+
+	out[len > 0 ? len : 0] = '\0';
+	if (str_ends(out, "/stile-full")) {
+		out[len - (ssize_t)strlen("-full")] = '\0';
+		if (access(out, X_OK) != 0)
+			memcpy(out + strlen(out), "-full", sizeof "-full");
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	int64_t began_boot_ms = clock_boot_ms();
 	static struct context the_one; /* too large for the stack */
 	struct context *context = &the_one;
-	ssize_t len;
 	int status;
 
+	program_become(argv);
 	if (argc > 1 && str_equal(argv[1], "hook"))
 		memory_begin(HOOK_MEMORY);
 	json_begin();
 	if (!have_streams())
 		return 69;
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
-	context->open_store = open_store;
+	context->open_store = program_open_store;
 	context->wait_ms = 10000;
-	len = readlink("/proc/self/exe", context->program, sizeof context->program - 1);
-	context->program[len > 0 ? len : 0] = '\0';
+	name_program(context->program);
 	status = run(context, argc - 1, argv + 1, began_boot_ms);
 	context_release(context, true);
 	if (fflush(stdout) != 0 && status == 0)

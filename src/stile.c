@@ -1,7 +1,7 @@
 /* The library: include/stile.h over the verb table. */
 #include "stile.h"
 
-#include "db/sqlite.h"
+#include "library.h"
 #include "verbs/verb.h"
 
 #define RESULT_MAX ((size_t)256 << 20)
@@ -11,14 +11,6 @@ struct stile {
 	struct context context;
 	struct buf result;
 };
-
-static enum status
-open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
-{
-	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make};
-
-	return sqlite_open(&options, out, why);
-}
 
 STILE_API enum stile_status
 stile_open(const char *folder, struct stile **out, char *why, unsigned long size)
@@ -33,7 +25,7 @@ stile_open(const char *folder, struct stile **out, char *why, unsigned long size
 		status = why_not(&reason, NO_MEMORY, "out of memory");
 	} else {
 		buf_init(&stile->result, RESULT_MAX);
-		stile->context.open_store = open_store;
+		stile->context.open_store = library_open_store;
 		stile->context.wait_ms = WAIT_MS;
 		status = context_find(&stile->context, folder, &reason);
 		if (status == OK)

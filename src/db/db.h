@@ -4,8 +4,8 @@
  * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
  * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come
  * first, and a rule costs one round trip per answer that it waits for; `trips` counts them.
- * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE); what was written and what was read is on
- * disk when db_commit is OK.
+ * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE; PostgreSQL: its project's row, so alone among
+ * those of the project); what was written and what was read is on disk when db_commit is OK.
  *
  * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that
  * people can read, which never go back, also across a reboot, and which steps of the wall clock don't move.

@@ -3,15 +3,16 @@
  *
  *   %IDENTITY%   a column that numbers its rows by itself, as primary key
  *   %CLUSTERED%  after a table's ")": its rows live in its primary key
+ *   TEXT         a column's type: texts are ordered by their bytes, whatever the database's language
  *
- * Two.
+ * Three.
  */
 #ifndef DB_DIALECT_H
 #define DB_DIALECT_H
 
 #include "base/buf.h"
 
-enum dialect { DIALECT_SQLITE };
+enum dialect { DIALECT_SQLITE, DIALECT_POSTGRES };
 
 /* Adds `sql` with its tokens replaced. */
 void dialect_expand(struct buf *out, const char *sql, enum dialect dialect);

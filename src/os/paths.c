@@ -347,6 +347,64 @@ named_store(const char *path, struct store_address *out, struct buf *why)
 	return paths_join(out->file, sizeof out->file, clean, "stile.db");
 }
 
+bool
+paths_is_server(const char *stile_store)
+{
+	return str_starts(stile_store, "postgresql://") || str_starts(stile_store, "postgres://");
+}
+
+/* The address without who it is for and how: it may stand in errors.  Where that is in doubt nothing is left. */
+static void
+name_server(const char *url, char *out, size_t size)
+{
+	const char *begin = strstr(url, "://") + 3, *at;
+	size_t len = strcspn(begin, "?#");
+
+	if (strchr(begin + len, '@') != NULL)
+		len = 0;
+	for (at = begin + len; at > begin && at[-1] != '@';)
+		at--;
+	snprintf(out, size, "postgresql://%.*s", (int)(len - (size_t)(at - begin)), at);
+}
+
+/* Takes "project=NAME" out of the parameters of out->url. */
+static enum status
+take_project(struct store_address *out, struct buf *why)
+{
+	char *at = strchr(out->url, '?'), *end;
+
+	while (at != NULL && !str_starts(at + 1, "project="))
+		at = strchr(at + 1, '&');
+	if (at == NULL)
+		return NO_SUCH;
+	end = at + 1 + strcspn(at + 1, "&");
+	if (snprintf(out->project, sizeof out->project, "%.*s", (int)(end - at) - (int)sizeof "project=", at + sizeof "project=") >=
+	        (int)sizeof out->project ||
+	    str_check_id("STILE_STORE: the project's name", out->project, sizeof out->project - 1, why) != OK)
+		return why_not(why, BAD_CONFIG, "STILE_STORE: the project's name has 1 to %zu bytes and no control characters",
+		               sizeof out->project - 1);
+	if (*end == '\0')
+		*at = '\0';
+	else
+		memmove(at + 1, end + 1, strlen(end + 1) + 1);
+	return OK;
+}
+
+static enum status
+server_store(const struct place *place, const char *stile_store, struct store_address *out, struct buf *why)
+{
+	enum status status = default_store(place, out, why);
+
+	if (status == OK && str_copy(out->url, sizeof out->url, stile_store) != OK)
+		status = why_not(why, BAD_CONFIG, "STILE_STORE: an address has at most %d bytes", PATH_SIZE - 1);
+	if (status == OK)
+		status = take_project(out, why);
+	if (status == NO_SUCH)
+		status = name_project(place, out, why);
+	name_server(stile_store, out->file, sizeof out->file);
+	return status;
+}
+
 enum status
 paths_store(const struct place *place, const char *stile_store, struct store_address *out, struct buf *why)
 {
@@ -356,8 +414,10 @@ paths_store(const struct place *place, const char *stile_store, struct store_add
 
 	if (stile_store == NULL || *stile_store == '\0')
 		return default_store(place, out, why);
+	if (paths_is_server(stile_store))
+		return server_store(place, stile_store, out, why);
 	if (strstr(stile_store, "://") != NULL)
-		return why_not(why, BAD_CONFIG, "STILE_STORE: this program keeps its store on a local disk; give an absolute path");
+		return why_not(why, BAD_CONFIG, "STILE_STORE: give an absolute path or a postgresql:// address");
 	if (*stile_store != '/')
 		return why_not(why, BAD_CONFIG, "STILE_STORE: \"%s\" is not an absolute path", stile_store);
 	question = strchr(stile_store, '?');

@@ -20,8 +20,9 @@ struct place {
 };
 
 struct store_address {
-	char folder[PATH_SIZE];    /* holds stile.db, gate, config */
-	char file[PATH_SIZE + 16]; /* the database */
+	char folder[PATH_SIZE];    /* holds stile.db, gate, config; of a server's store what is this machine's alone */
+	char file[PATH_SIZE + 16]; /* the database; on a server its address for people, without user and password */
+	char url[PATH_SIZE];       /* of a server, without "project"; "" for an embedded store */
 	char project[512];         /* "." where one store serves one codebase: the default place */
 };
 
@@ -33,12 +34,15 @@ struct store_address {
 enum status paths_find(const char *folder, struct place *out, struct buf *why) MUST_CHECK;
 
 /*
- * Where its store is: STILE_STORE (an absolute path of a folder, or of a file ending in .db; "?project=NAME" may follow), else
- * beside git's files, else .stile/ in the root.  With STILE_STORE and no project in it, the address of the remote `origin`,
+ * Where its store is: STILE_STORE (an absolute path of a folder, or of a file ending in .db; or a server's address; "?project=NAME"
+ * may follow, in an address among its other parameters), else beside git's files, else .stile/ in the root.  With STILE_STORE and no project in it, the address of the remote `origin`,
  * normalised, names the project, else the main worktree's folder.  BAD_CONFIG for an address we can't use.  Nothing is made.
  */
 enum status paths_store(const struct place *place, const char *stile_store, struct store_address *out,
                         struct buf *why) MUST_CHECK;
+
+/* Whether it is the address of a PostgreSQL server: postgresql:// or postgres://. */
+bool paths_is_server(const char *stile_store);
 
 /*
  * Calls `each` with every worktree of the repository that is there, the main one (name "") first, then by name; without git

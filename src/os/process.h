@@ -33,6 +33,9 @@ bool process_same(const struct process *a, const struct process *b);
  * UNKNOWN: it is of another pid namespace, hidden or not known at all, and only a deadline can tell.
  */
 enum liveness process_liveness(const struct process *process);
+
+/* Whether it is of the boot that runs here: else only one who knows that there is no other machine can tell its boot over. */
+bool process_is_of_this_boot(const struct process *process);
 const char *liveness_name(enum liveness liveness);
 
 /*

@@ -125,6 +125,14 @@ same_boot(const char *a, const char *b)
 	return len == strcspn(b, ".") && memcmp(a, b, len) == 0;
 }
 
+bool
+process_is_of_this_boot(const struct process *process)
+{
+	struct process now;
+
+	return here(&now) == OK && same_boot(now.boot, process->boot);
+}
+
 enum liveness
 process_liveness(const struct process *process)
 {

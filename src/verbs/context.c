@@ -22,6 +22,20 @@ context_find(struct context *context, const char *folder, struct buf *why)
 	return status;
 }
 
+const char *
+context_store_name(const struct context *context)
+{
+	return context->address.url[0] == '\0' ? context->address.folder : context->address.file;
+}
+
+enum liveness
+context_liveness(const struct context *context, const struct process *process)
+{
+	if (context->address.url[0] != '\0' && !process_is_of_this_boot(process))
+		return LIVENESS_UNKNOWN;
+	return process_liveness(process);
+}
+
 /* A configuration file that isn't there says nothing; one that can't be read or followed is an error. */
 static enum status
 add_file(struct config *config, const char *path, struct buf *why)

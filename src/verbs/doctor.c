@@ -76,14 +76,15 @@ report_facts(struct examination *exam)
 		*equals = '\0';
 		if ((str_equal(line, "quick_check") && strcmp(equals + 1, "ok") != 0) ||
 		    (str_equal(line, "journal_mode") && strcmp(equals + 1, "wal") != 0) ||
-		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0))
+		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0) ||
+		    (str_equal(line, "fsync") && strcmp(equals + 1, "on") != 0) ||
+		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0))
 			finding = BAD;
+		else if (str_equal(line, "full_page_writes") && strcmp(equals + 1, "on") != 0)
+			finding = ODD;
 		report(exam, line, finding, "%s", equals + 1);
 	}
 	buf_release(&facts);
-	report(exam, "gate rule", FINE,
-	       "every write and checkpoint passes the write gate, so this SQLite's WAL-reset bug (3.7.0 to 3.51.2) can't meet its "
-	       "second party; look at the database with other tools only on a copy");
 }
 
 static void
@@ -93,6 +94,9 @@ check_gate(struct examination *exam)
 	struct buf why;
 	enum status status;
 
+	report(exam, "gate rule", FINE,
+	       "every write and checkpoint passes the write gate, so this SQLite's WAL-reset bug (3.7.0 to 3.51.2) can't meet its "
+	       "second party; look at the database with other tools only on a copy");
 	buf_init(&why, WHY_MAX);
 	status = gate_open(&gate, exam->call->context->address.folder, false, &why);
 	if (status == OK && (status = gate_take(&gate, 1000, &why)) == OK)
@@ -111,6 +115,9 @@ check_clock(struct examination *exam)
 	str_ago(text, sizeof text, apart);
 	if (apart <= SKEW_MS)
 		report(exam, "clock", FINE, "the store's clock is within %s of the wall clock", text);
+	else if (exam->call->context->address.url[0] != '\0')
+		report(exam, "clock", ODD, "the server's clock is %s %s this machine's; set the wrong one right (NTP)", text,
+		       exam->skew_ms > 0 ? "ahead of" : "behind");
 	else
 		report(exam, "clock", ODD,
 		       "the store's clock is %s %s the wall clock; it never goes back, so nothing expires early; if the wall clock is "
@@ -122,12 +129,15 @@ static void
 check_store(struct examination *exam)
 {
 	struct context *context = exam->call->context;
+	bool embedded = context->address.url[0] == '\0';
 	struct buf why;
-	enum status status;
+	enum status status = OK;
 
 	buf_init(&why, WHY_MAX);
-	status = file_locks_are_local(context->address.folder, &why);
-	report(exam, "file system", status == OK ? FINE : BAD, "%s", status == OK ? "its locks are this kernel's" : why.data);
+	if (embedded)
+		status = file_locks_are_local(context->address.folder, &why);
+	if (embedded)
+		report(exam, "file system", status == OK ? FINE : BAD, "%s", status == OK ? "its locks are this kernel's" : why.data);
 	status = context_open(context, false, &why);
 	if (status == OK)
 		buf_clear(&why);
@@ -138,7 +148,8 @@ check_store(struct examination *exam)
 	report(exam, "store", status == OK ? FINE : BAD, "%s", status == OK ? context->address.file : why.data);
 	if (status == OK) {
 		report_facts(exam);
-		check_gate(exam);
+		if (embedded)
+			check_gate(exam);
 		check_clock(exam);
 		report(exam, "dropped events", json_array_size(exam->dropped) == 0 ? FINE : ODD,
 		       "%zu in the last day; `stile audit list --kind event.dropped` tells why", json_array_size(exam->dropped));

@@ -91,7 +91,7 @@ event_peers(struct context *context, struct session_list *others, int64_t now_ms
 	for (size_t i = 0; i < others->count; i++) {
 		/* one of them may have been ended by this very event */
 		if (!session_is_live(others->items[i].state) || session_is_phantom(&others->items[i], now_ms, phantom_ms) ||
-		    process_liveness(&others->items[i].process) == LIVENESS_DEAD)
+		    context_liveness(context, &others->items[i].process) == LIVENESS_DEAD)
 			continue;
 		if (kept != i)
 			others->items[kept] = others->items[i];

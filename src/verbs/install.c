@@ -123,7 +123,7 @@ install_guard(struct context *context, bool hooks, json_t *result, struct buf *w
 	if (hooks)
 		status = install_guard_locked(context, result, why);
 	else if ((status = context_open(context, true, why)) == OK)
-		json_object_set_new(result, "store", json_lossy(context->address.folder, strlen(context->address.folder)));
+		json_object_set_new(result, "store", json_lossy(context_store_name(context), strlen(context_store_name(context))));
 	if (status != OK && made && !context->engine_open)
 		unmake(context);
 	close(fd);

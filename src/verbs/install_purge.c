@@ -33,7 +33,7 @@ check_nobody_lives(struct context *context, json_t *result, struct buf *why)
 	if (status != OK)
 		return status;
 	for (size_t i = living.sessions.count; i-- > 0;)
-		if (process_liveness(&living.sessions.items[i].process) != LIVENESS_DEAD) {
+		if (context_liveness(context, &living.sessions.items[i].process) != LIVENESS_DEAD) {
 			living.first = living.sessions.items[i];
 			living.count++;
 		}
@@ -117,11 +117,11 @@ install_purge(struct context *context, json_t *result, struct buf *why)
 	int fd = -1;
 	enum status status;
 
-	if (!str_equal(context->address.project, "."))
+	if (!str_equal(context->address.project, ".") || context->address.url[0] != '\0')
 		return why_not(why, NOT_ALLOWED,
 		               "%s is named by STILE_STORE, and other codebases may use it: take the hooks out with "
 		               "`stile init --undo`, and remove it by hand when nobody does",
-		               context->address.folder);
+		               context_store_name(context));
 	status = install_lock(context, context->wait_ms, &fd, why);
 	if (status != OK && status != NO_SUCH)
 		return status;

@@ -177,12 +177,13 @@ note_one(const struct place *place, const struct install_file *file, struct buf 
 void
 install_set_tell(const struct install_set *set, json_t *result)
 {
+	const char *store = context_store_name(set->context);
 	json_t *worktrees = json_array();
 	bool changed = false;
 	struct buf note;
 
 	buf_init(&note, (size_t)1 << 20);
-	json_object_set_new(result, "store", json_lossy(set->context->address.folder, strlen(set->context->address.folder)));
+	json_object_set_new(result, "store", json_lossy(store, strlen(store)));
 	json_object_set_new(result, "worktrees", worktrees);
 	for (size_t i = 0; i < set->count; i++) {
 		const struct install_file *file = &set->files[i];

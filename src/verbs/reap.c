@@ -61,7 +61,7 @@ reap(struct context *context, size_t *count, json_t *lost, struct buf *why)
 	if (status != OK)
 		return status;
 	for (size_t i = 0; i < reaping.dead.count; i++)
-		if (process_liveness(&reaping.dead.items[i].process) == LIVENESS_DEAD) {
+		if (context_liveness(context, &reaping.dead.items[i].process) == LIVENESS_DEAD) {
 			if (kept != i)
 				reaping.dead.items[kept] = reaping.dead.items[i];
 			kept++;

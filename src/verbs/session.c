@@ -99,7 +99,7 @@ run_start(struct call *call)
 		status = engine_run(&call->context->engine, rule_start, &work, call->why);
 	if (status != OK)
 		return status;
-	json_object_update_new(call->result, session_json(&work.session, process_liveness(&work.session.process)));
+	json_object_update_new(call->result, session_json(&work.session, context_liveness(call->context, &work.session.process)));
 	json_object_set_new(call->result, "created", json_boolean(work.flag));
 	return OK;
 }
@@ -126,7 +126,7 @@ run_list(struct call *call)
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_list, &work, call->why);
 	for (size_t i = 0; i < work.list.count; i++)
-		json_array_append_new(sessions, session_json(&work.list.items[i], process_liveness(&work.list.items[i].process)));
+		json_array_append_new(sessions, session_json(&work.list.items[i], context_liveness(call->context, &work.list.items[i].process)));
 	session_list_release(&work.list);
 	json_object_set_new(call->result, "sessions", sessions);
 	return status;
@@ -153,7 +153,7 @@ run_show(struct call *call)
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_find, &work, call->why);
 	if (status == OK)
-		json_object_update_new(call->result, session_json(&work.session, process_liveness(&work.session.process)));
+		json_object_update_new(call->result, session_json(&work.session, context_liveness(call->context, &work.session.process)));
 	return status;
 }
 
@@ -274,7 +274,7 @@ run_on_session(struct call *call, rule_function *rule)
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule, &work, call->why);
 	if (status == OK)
-		json_object_update_new(call->result, session_json(&work.session, process_liveness(&work.session.process)));
+		json_object_update_new(call->result, session_json(&work.session, context_liveness(call->context, &work.session.process)));
 	return status;
 }
 

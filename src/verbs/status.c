@@ -16,7 +16,8 @@ struct work {
 };
 
 static enum status
-add_session(struct txn *txn, const struct session *session, const struct metric_values *all, json_t *out, struct buf *why)
+add_session(const struct context *context, struct txn *txn, const struct session *session, const struct metric_values *all,
+            json_t *out, struct buf *why)
 {
 	struct metric_values values = metric_values_of(all, session->id);
 	struct pressure pressure;
@@ -26,7 +27,7 @@ add_session(struct txn *txn, const struct session *session, const struct metric_
 	                                 &pressure, why);
 
 	if (status == OK) {
-		object = session_json(session, process_liveness(&session->process));
+		object = session_json(session, context_liveness(context, &session->process));
 		json_object_set_new(object, "level", json_string(pressure.level));
 		json_object_set_new(object, "score", json_real(pressure.score));
 		json_object_set_new(object, "context_tokens", json_number(metric_now(&values, "context_tokens")));
@@ -56,7 +57,7 @@ rule_status(struct txn *txn, void *data, struct buf *why)
 		status = metric_load_all(txn, work->all, &values, why);
 	for (size_t i = 0; status == OK && i < work->list.count; i++)
 		if (work->all || !session_is_phantom(&work->list.items[i], txn->now_ms, phantom_ms))
-			status = add_session(txn, &work->list.items[i], &values, work->sessions, why);
+			status = add_session(work->call->context, txn, &work->list.items[i], &values, work->sessions, why);
 	metric_values_release(&values);
 	return status;
 }

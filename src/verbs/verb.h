@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "core/engine.h"
 #include "os/paths.h"
+#include "os/process.h"
 
 /* Where we are, and the store when a verb has opened it.  One per process or per stile_open. */
 struct context {
@@ -30,6 +31,15 @@ struct context {
  * Finds the place of `folder` and where its store is.  Opens nothing.  Statuses as paths_find and paths_store.
  */
 enum status context_find(struct context *context, const char *folder, struct buf *why) MUST_CHECK;
+
+/* The store for people: its folder, or a server's address without user and password. */
+const char *context_store_name(const struct context *context);
+
+/*
+ * Whether a session's process lives.  As process_liveness, but where the store serves many machines a process of another boot
+ * may be another machine's: it is unknown.
+ */
+enum liveness context_liveness(const struct context *context, const struct process *process);
 
 /* Opens the store and reads the configuration, if that isn't done yet.  STORE_DOWN, BAD_CONFIG with `why`. */
 enum status context_open(struct context *context, bool make, struct buf *why) MUST_CHECK;

@@ -10,7 +10,7 @@ import hooked
 import stile_test
 
 # verbs that need no store, or make it
-WITHOUT_STORE = {"init", "doctor", "diagnose"}
+WITHOUT_STORE = {"init", "store init", "doctor", "diagnose"}
 
 
 class Base(hooked.Case):
@@ -187,7 +187,7 @@ class Statuses(Base):
 
     def test_a_store_that_no_path_can_name_is_the_configurations_fault(self):
         """78"""
-        for store in ("relative", "postgresql://host/db", "/x?y", "/x?project=", "/x?project=a\nb", "/" + "x" * 5000):
+        for store in ("relative", "mysql://host/db", "/x?y", "/x?project=", "/x?project=a\nb", "/" + "x" * 5000):
             self.assertEqual(self.refused(78, "status", env={"STILE_STORE": store})["error"], "config")
 
     def test_a_hint_is_there_whatever_the_folder_is_called(self):

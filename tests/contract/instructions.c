@@ -2,7 +2,7 @@
  * Rules of the shared instructions that must hold on every engine, through two connections to one store: what the first did
  * binds the second.
  *
- * Rows: R53 R54 R63 R65 R67 R68 R91
+ * Rows: R53 R54 R63 R65 R67 R68 R91 N11
  */
 #include "lib/scratch.h"
 #include "lib/store.h"

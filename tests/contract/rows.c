@@ -2,7 +2,7 @@
  * What every engine must do with rows: a transaction is there as a whole or not at all, is seen by others when it is committed
  * and not before, and stays.  Two connections to one store.
  *
- * Rows: R18 R122
+ * Rows: R18 R122 N11
  */
 #include "lib/scratch.h"
 #include "lib/store.h"

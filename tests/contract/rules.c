@@ -1,7 +1,7 @@
 /*
  * The rules that must hold on every engine, each through two connections to one store: what the first did binds the second.
  *
- * Rows: R8 R12-R15 R18 R28-R30 R69 R73 R78 R80 R84 N4
+ * Rows: R8 R12-R15 R18 R28-R30 R69 R73 R78 R80 R84 N4 N11
  */
 #include "lib/scratch.h"
 #include "lib/store.h"

@@ -63,15 +63,15 @@ CHECKED = ["-fsanitize=address,undefined", "-DREAL(name)=__interceptor_##name"]
 PLAIN = ["-DREAL(name)=__libc_##name"]
 
 
-def link(folder, main):
-    """`main`, an object or a source, with the library and the allocator -> the program's path."""
+def link(folder, *main):
+    """`main`, objects or sources, with the library and the allocator -> the program's path."""
     source, program = os.path.join(folder, "starving.c"), os.path.join(folder, "program")
     with open(source, "w", encoding="utf-8") as file:
         file.write(STARVING)
     libraries = subprocess.run(["pkg-config", "--libs", "sqlite3", "jansson", "inih"], check=True, capture_output=True, text=True).stdout
     done = subprocess.run(
         [os.environ.get("CC", "cc"), "-O1", "-no-pie", *(CHECKED if stile_test.FAULTS else PLAIN),
-         "-I" + os.path.join(stile_test.TOP, "include"), "-o", program, source, main, os.path.join(BUILD, "libstile.a"), *shlex.split(libraries), "-lm", "-lpthread"],
+         "-I" + os.path.join(stile_test.TOP, "include"), "-o", program, source, *main, os.path.join(BUILD, "libstile.a"), *shlex.split(libraries), "-lm", "-lpthread"],
         capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError("it can't be linked anew:\n" + done.stderr)

@@ -25,7 +25,8 @@ class Memory(faulty.Case):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix="a")
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.program = starving.link(cls.folder, os.path.join(starving.BUILD, "stile.p", "src_main.c.o"))
+        cls.program = starving.link(
+            cls.folder, *(os.path.join(starving.BUILD, "stile.p", "src_%s.c.o" % name) for name in ("main", "program_embedded")))
 
     def setUp(self):
         super().setUp()

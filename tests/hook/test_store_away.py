@@ -121,7 +121,7 @@ class Away(Base):
 
     def test_a_store_that_no_path_can_name(self):
         one = self.session(start=False)
-        for store in ("relative/path", "postgresql://host/db", "/tmp/x?other=1"):
+        for store in ("relative/path", "mysql://host/db", "/tmp/x?other=1"):
             done = one.raw("PreToolUse", env={"STILE_STORE": store})
             self.assertIn("STILE_STORE", self.one_line(done))
             self.assertEqual(done.status, 1)

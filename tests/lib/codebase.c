@@ -2,6 +2,10 @@
 
 #include "lib/store.h"
 
+#include "db/postgres.h"
+#include "db/sqlite.h"
+#include "library.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,6 +18,16 @@ give_up(const char *what, const char *why)
 {
 	fprintf(stderr, "codebase: %s: %s\n", what, why);
 	abort();
+}
+
+/* Stands in for the library's own, which has the embedded engine alone. */
+enum status
+library_open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
+{
+	struct sqlite_options embedded = {.folder = address->folder, .file = address->file, .make = make};
+	struct postgres_options team = {.url = address->url, .name = address->file, .project = address->project, .make = make};
+
+	return address->url[0] == '\0' ? sqlite_open(&embedded, out, why) : postgres_open(&team, out, why);
 }
 
 /* The program stands beside this one. */
@@ -54,7 +68,8 @@ codebase_make(struct codebase *codebase)
 	codebase_make_bare(codebase);
 	if (mkdir(codebase->store, 0700) != 0)
 		give_up(codebase->store, strerror(errno));
-	contract_close(contract_store(0, codebase->store));
+	contract_close(contract_store(contract_now, codebase->store));
+	contract_name(contract_now, codebase->store);
 }
 
 void
@@ -209,7 +224,7 @@ resident_start(struct stile *resident, const char *client_session, char id[ID_SI
 int64_t
 codebase_number_of(const struct codebase *codebase, const char *sql, const struct db_value *args, size_t count)
 {
-	struct db *db = contract_store(0, codebase->store);
+	struct db *db = contract_store(contract_now, codebase->store);
 	int64_t number = store_number_of(db, sql, args, count);
 
 	contract_close(db);
@@ -219,7 +234,7 @@ codebase_number_of(const struct codebase *codebase, const char *sql, const struc
 bool
 codebase_is_whole(const struct codebase *codebase)
 {
-	struct db *db = contract_store(0, codebase->store);
+	struct db *db = contract_store(contract_now, codebase->store);
 	bool whole = store_is_whole(db);
 
 	contract_close(db);

@@ -1,8 +1,10 @@
 #include "lib/store.h"
 
+#include "lib/postgres.h"
 #include "lib/scratch.h"
 
 #include "base/str.h"
+#include "db/postgres.h"
 #include "db/sqlite_store.h"
 
 #include <sqlite3.h>
@@ -155,11 +157,49 @@ open_sqlite(const char *folder)
 	return db;
 }
 
+/* A folder's store is the database of its name, of which the end is random. */
+static void
+find_postgres(const char *folder, char url[POSTGRES_URL_SIZE])
+{
+	size_t len = strlen(folder);
+	char name[50];
+
+	snprintf(name, sizeof name, "%s", folder + (len < sizeof name ? 0 : len - sizeof name + 1));
+	postgres_address(name, url);
+}
+
+static void
+name_postgres(const char *folder)
+{
+	char url[POSTGRES_URL_SIZE], address[POSTGRES_URL_SIZE + 20];
+
+	find_postgres(folder, url);
+	snprintf(address, sizeof address, "%s&project=" BENCH_PROJECT, url);
+	setenv("STILE_STORE", address, 1);
+}
+
+static struct db *
+open_postgres(const char *folder)
+{
+	char url[POSTGRES_URL_SIZE];
+	struct postgres_options options = {.url = url, .name = "postgresql:///test", .project = BENCH_PROJECT, .make = true};
+	struct buf why;
+	struct db *db;
+
+	buf_init(&why, WHY_MAX);
+	find_postgres(folder, url);
+	must(postgres_open(&options, &db, &why), folder, &why);
+	buf_release(&why);
+	return db;
+}
+
 static const struct contract_row {
 	const char *name;
 	struct db *(*open)(const char *folder);
+	void (*name_it)(const char *folder); /* NULL: where it is looked for anyway */
 } engines[] = {
-	{"sqlite", open_sqlite},
+	{"sqlite", open_sqlite, NULL},
+	{"postgresql", open_postgres, name_postgres},
 };
 
 const char *
@@ -172,6 +212,13 @@ struct db *
 contract_store(size_t engine, const char *folder)
 {
 	return engines[engine].open(folder);
+}
+
+void
+contract_name(size_t engine, const char *folder)
+{
+	if (engines[engine].name_it != NULL)
+		engines[engine].name_it(folder);
 }
 
 void

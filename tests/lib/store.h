@@ -53,6 +53,9 @@ const char *contract_engine(size_t n);
 /* A connection to the store in `folder` (a scratch folder) of the n-th engine; the first one makes it. */
 struct db *contract_store(size_t engine, const char *folder);
 
+/* Names that store to programs and to the library (STILE_STORE), where they would not find it by themselves. */
+void contract_name(size_t engine, const char *folder);
+
 /* Closes it as a resident does. */
 void contract_close(struct db *db);
 
@@ -68,7 +71,7 @@ struct contract {
 	struct buf why;
 };
 
-extern size_t contract_now; /* the engine */
+extern size_t contract_now; /* the engine; of a codebase, too */
 int contract_set_up(void **state);
 int contract_tear_down(void **state);
 #define CONTRACT_TEST(test) cmocka_unit_test_setup_teardown(test, contract_set_up, contract_tear_down)

@@ -8,10 +8,11 @@
  *   one value, two owners A finds that the value is nobody's; B finds so too; each writes it down as its own session's.
  *   a generation lost     A and B both read generation 3 and both write their value as the fourth.
  *
- * Rows: R15 R28 R29 R30 R122
+ * Rows: R15 R28 R29 R30 R122 N11
  */
 #include "lib/codebase.h"
 #include "lib/crowd.h"
+#include "lib/store.h"
 #include "lib/test.h"
 
 #include "base/str.h"
@@ -230,7 +231,7 @@ racing_rebindings_make_one_generation_each_and_none_is_lost(void **state)
 	/* the trail is a chain: what each found is what the one before it had set */
 	assert_int_equal(codebase_number(&race->codebase,
 	                                 "SELECT count(*) FROM (SELECT before, lag(after, 1, '') OVER (ORDER BY seq) AS expected"
-	                                 " FROM audit WHERE kind = 'binding.set' AND subject = $1) WHERE before <> expected",
+	                                 " FROM audit WHERE kind = 'binding.set' AND subject = $1) AS t WHERE before <> expected",
 	                                 DB_TEXT("resume")),
 	                 0);
 }
@@ -268,7 +269,7 @@ a_program_that_loses_ends_with_1_and_prints_the_winners_value(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
-TESTS(TEST(of_racing_binders_one_wins_and_each_loser_is_told_the_winners_value),
-      TEST(a_value_that_many_sessions_bind_at_once_belongs_to_one),
-      TEST(racing_rebindings_make_one_generation_each_and_none_is_lost),
-      TEST(a_program_that_loses_ends_with_1_and_prints_the_winners_value))
+CONTRACT_TESTS(TEST(of_racing_binders_one_wins_and_each_loser_is_told_the_winners_value),
+               TEST(a_value_that_many_sessions_bind_at_once_belongs_to_one),
+               TEST(racing_rebindings_make_one_generation_each_and_none_is_lost),
+               TEST(a_program_that_loses_ends_with_1_and_prints_the_winners_value))

@@ -8,10 +8,11 @@
  *   told twice    A and B each find 25 % fired and untold, and each tells its model.
  *   set back      B starts while A's three have fired, writes the one file anew, and A fires all three once more.
  *
- * Rows: R73 R80 R122
+ * Rows: R73 R80 R122 N11
  */
 #include "lib/codebase.h"
 #include "lib/crowd.h"
+#include "lib/store.h"
 #include "lib/test.h"
 
 #include "base/str.h"
@@ -266,5 +267,6 @@ anothers_start_resets_nothing_of_mine(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
-TESTS(TEST(eight_racing_reporters_fire_three_checkpoints_each_once), TEST(of_racing_programs_one_is_answered_each_checkpoint),
-      TEST(of_racing_hooks_one_tells_its_model), TEST(anothers_start_resets_nothing_of_mine))
+CONTRACT_TESTS(TEST(eight_racing_reporters_fire_three_checkpoints_each_once),
+               TEST(of_racing_programs_one_is_answered_each_checkpoint), TEST(of_racing_hooks_one_tells_its_model),
+               TEST(anothers_start_resets_nothing_of_mine))

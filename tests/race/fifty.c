@@ -4,7 +4,7 @@
  * The anomalies refuted: what race/start.c, race/binding.c, race/metric.c and race/checkpoint.c name, all at once and among
  * many; and that one of many is told "busy" though everybody works.
  *
- * Rows: R2 R5 R122
+ * Rows: R2 R5 R122 N11
  * Time limit: 600 s
  */
 #include "lib/codebase.h"
@@ -91,7 +91,7 @@ fifty_sessions_at_once_keep_their_own(void **state)
 	assert_int_equal(json_array_size(json_object_get(document, "sessions")), SESSIONS);
 	json_decref(document);
 	stile_close(resident);
-	db = contract_store(0, soak.codebase.store);
+	db = contract_store(contract_now, soak.codebase.store);
 	assert_own_numbers(&soak, db);
 	assert_int_equal(store_number(db, "SELECT count(*) FROM audit WHERE session = '' OR actor = $1", DB_TEXT("")), 0);
 	assert_true(store_is_whole(db));
@@ -100,4 +100,4 @@ fifty_sessions_at_once_keep_their_own(void **state)
 	codebase_remove(&soak.codebase);
 }
 
-TESTS(cmocka_unit_test(fifty_sessions_at_once_keep_their_own))
+CONTRACT_TESTS(cmocka_unit_test(fifty_sessions_at_once_keep_their_own))

@@ -9,10 +9,11 @@
  *   an unseen conflict  A looks for contradictions and finds none; so does B; both write, and they contradict each other.
  *   two for one         both look after they wrote, and each records the contradiction.
  *
- * Rows: R53 R54 R57 R63 R65 R67 R122
+ * Rows: R53 R54 R57 R63 R65 R67 R122 N11
  */
 #include "lib/codebase.h"
 #include "lib/crowd.h"
+#include "lib/store.h"
 #include "lib/test.h"
 
 #include "base/str.h"
@@ -204,6 +205,7 @@ one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors(void **state
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
-TESTS(TEST(of_sixteen_adding_processes_no_instruction_is_lost_and_no_id_given_twice),
-      TEST(of_racing_editors_of_one_version_exactly_one_wins), TEST(two_racing_contradicting_adds_make_exactly_one_conflict),
-      TEST(one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors))
+CONTRACT_TESTS(TEST(of_sixteen_adding_processes_no_instruction_is_lost_and_no_id_given_twice),
+               TEST(of_racing_editors_of_one_version_exactly_one_wins),
+               TEST(two_racing_contradicting_adds_make_exactly_one_conflict),
+               TEST(one_text_said_by_all_at_once_is_one_instruction_with_all_as_authors))

@@ -6,10 +6,11 @@
  *   a lost update  A reads 41; B reads 41; A writes 42; B writes 42: one message is gone.
  *   a blend        A and B keep their counters in one file: 42 and 18 become 60, 85,000 and 32,000 become 117,000.
  *
- * Rows: R69 R75 R77 R78 R122
+ * Rows: R69 R75 R77 R78 R122 N11
  */
 #include "lib/codebase.h"
 #include "lib/crowd.h"
+#include "lib/store.h"
 #include "lib/test.h"
 
 #include "base/str.h"
@@ -180,5 +181,6 @@ prompts_of_two_sessions_through_hooks_are_counted_for_their_own(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, open_race, close_race)
 
-TESTS(TEST(two_racing_sessions_keep_42_and_18_and_nobody_has_60), TEST(eight_sessions_counters_are_exact_under_racing_adds),
-      TEST(prompts_of_two_sessions_through_hooks_are_counted_for_their_own))
+CONTRACT_TESTS(TEST(two_racing_sessions_keep_42_and_18_and_nobody_has_60),
+               TEST(eight_sessions_counters_are_exact_under_racing_adds),
+               TEST(prompts_of_two_sessions_through_hooks_are_counted_for_their_own))

@@ -8,7 +8,7 @@
  *   a late id forgotten  A gets or creates, something is bound, B gets or creates once more and writes the row anew.
  *   two stores           A finds no store and makes one; B found none either and makes another over it.
  *
- * Rows: R1 R12 R13 R122
+ * Rows: R1 R12 R13 R122 N11
  * Time limit: 600 s
  */
 #include "lib/codebase.h"
@@ -248,7 +248,7 @@ makes_the_store(const struct member *member)
 
 	if (!crowd_together(member))
 		return 1;
-	contract_close(contract_store(0, codebase->store));
+	contract_close(contract_store(contract_now, codebase->store));
 	resident = codebase_resident(codebase);
 	snprintf(name, sizeof name, "c%u", member->index % 1000);
 	resident_start(resident, name, id);
@@ -264,6 +264,7 @@ many_processes_that_make_the_store_make_one(void **state)
 
 		codebase_make_bare(&codebase);
 		assert_int_equal(mkdir(codebase.store, 0700), 0);
+		contract_name(contract_now, codebase.store);
 		assert_true(crowd_run(STARTERS, makes_the_store, &codebase));
 		assert_int_equal(codebase_number(&codebase, "SELECT count(*) FROM store WHERE schema > $1", DB_INT(0)), 1);
 		assert_int_equal(codebase_number(&codebase, "SELECT count(*) FROM session WHERE project = $1", DB_TEXT(".")), STARTERS);
@@ -272,9 +273,9 @@ many_processes_that_make_the_store_make_one(void **state)
 	}
 }
 
-TESTS(cmocka_unit_test(ten_thousand_starts_from_sixteen_processes_give_as_many_ids),
-      cmocka_unit_test(sixteen_programs_at_once_give_sixteen_ids),
-      cmocka_unit_test(sixteen_programs_at_once_with_one_id_are_one_session),
-      cmocka_unit_test(a_hundred_racing_starts_of_one_id_make_one_row_and_one_id),
-      cmocka_unit_test(starting_again_leaves_what_was_bound_late),
-      cmocka_unit_test(many_processes_that_make_the_store_make_one))
+CONTRACT_TESTS(cmocka_unit_test(ten_thousand_starts_from_sixteen_processes_give_as_many_ids),
+               cmocka_unit_test(sixteen_programs_at_once_give_sixteen_ids),
+               cmocka_unit_test(sixteen_programs_at_once_with_one_id_are_one_session),
+               cmocka_unit_test(a_hundred_racing_starts_of_one_id_make_one_row_and_one_id),
+               cmocka_unit_test(starting_again_leaves_what_was_bound_late),
+               cmocka_unit_test(many_processes_that_make_the_store_make_one))

@@ -399,10 +399,42 @@ stile_store_names_a_folder_or_a_database_and_perhaps_a_project(void **state)
 }
 
 static void
+a_servers_address_is_kept_without_the_project_and_named_without_user_and_password(void **state)
+{
+	static const struct {
+		const char *address;
+		const char *url;
+		const char *name;
+		const char *project;
+	} rows[] = {
+		{"postgresql://host/db", "postgresql://host/db", "postgresql://host/db", "repo"},
+		{"postgres://ann:s3cret@a,b:1/db?project=team/a&sslmode=require", "postgres://ann:s3cret@a,b:1/db?sslmode=require",
+	     "postgresql://a,b:1/db", "team/a"},
+		{"postgresql:///db?host=/run&password=s3cret&project=p", "postgresql:///db?host=/run&password=s3cret",
+	     "postgresql:///db", "p"},
+		{"postgresql:///?a=b&project=p&c=d", "postgresql:///?a=b&c=d", "postgresql:///", "p"},
+		{"postgresql://ann:s3/cr@et@host/db", "postgresql://ann:s3/cr@et@host/db", "postgresql://host/db", "repo"},
+		{"postgresql://ann:s3?cret@host/db", "postgresql://ann:s3?cret@host/db", "postgresql://", "repo"},
+		{"postgresql:///db?password=s3@cret", "postgresql:///db?password=s3@cret", "postgresql://", "repo"},
+	};
+	struct scene *scene = *state;
+
+	make_repository(scene);
+	find(scene, "beside");
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(paths_store(&scene->place, rows[i].address, &scene->store, &scene->why), OK);
+		assert_string_equal(scene->store.url, rows[i].url);
+		assert_string_equal(scene->store.file, rows[i].name);
+		assert_string_equal(scene->store.project, rows[i].project);
+		is(scene, scene->store.folder, "/repo/.git/stile");
+	}
+}
+
+static void
 an_address_that_cannot_be_used_is_bad_configuration(void **state)
 {
-	static const char *const addresses[] = {"postgresql://host/db", "relative/path", "~/x",
-	                                        "/x?projekt=a",         "/x?project=",   "/x?project=a\nb"};
+	static const char *const addresses[] = {"mysql://host/db", "relative/path",          "~/x", "/x?projekt=a", "/x?project=",
+	                                        "/x?project=a\nb", "postgresql:///?project="};
 	struct scene *scene = *state;
 	char longest[PATH_SIZE + 10];
 
@@ -451,5 +483,6 @@ TESTS(PATHS_TEST(the_main_worktree_is_found_from_any_folder_in_it), PATHS_TEST(a
       PATHS_TEST(without_git_the_root_is_the_only_worktree),
       PATHS_TEST(by_default_the_store_is_beside_gits_files_and_worktrees_share_it),
       PATHS_TEST(stile_store_names_a_folder_or_a_database_and_perhaps_a_project),
+      PATHS_TEST(a_servers_address_is_kept_without_the_project_and_named_without_user_and_password),
       PATHS_TEST(an_address_that_cannot_be_used_is_bad_configuration),
       cmocka_unit_test(paths_are_joined_with_one_slash_or_not_at_all))

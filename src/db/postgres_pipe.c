@@ -1,0 +1,219 @@
+#include "db/postgres_store.h"
+
+#include <errno.h>
+#include <poll.h>
+
+/* A parameter is text, int8 or float8; of a NULL the server finds the type itself. */
+static uint64_t
+types_of(const struct db_value *args, size_t count)
+{
+	uint64_t types = 0;
+
+	for (size_t i = 0; i < count; i++)
+		types |= (uint64_t)args[i].type << (2 * i);
+	return types;
+}
+
+/* NULL when the table is full. */
+static struct postgres_statement *
+find_statement(struct postgres *store, const char *sql, uint64_t types)
+{
+	size_t begin = (((uintptr_t)sql >> 3) * 2654435761u) ^ (types * 40503u);
+
+	for (size_t i = 0; i < POSTGRES_STATEMENTS_MAX; i++) {
+		struct postgres_statement *statement = &store->statements[(begin + i) % POSTGRES_STATEMENTS_MAX];
+
+		if (statement->sql == NULL)
+			*statement = (struct postgres_statement){.sql = sql, .types = types};
+		if (statement->sql == sql && statement->types == types)
+			return statement;
+	}
+	return NULL;
+}
+
+/* What it takes to hand parameters to libpq. */
+struct parameters {
+	Oid types[POSTGRES_ARGS_MAX];
+	const char *values[POSTGRES_ARGS_MAX];
+	char numbers[POSTGRES_ARGS_MAX][40];
+};
+
+static void
+fill(struct parameters *out, const struct db_value *args, size_t count)
+{
+	static const Oid oids[] = {[DB_TYPE_NULL] = 0, [DB_TYPE_TEXT] = 25, [DB_TYPE_INT] = 20, [DB_TYPE_REAL] = 701};
+
+	for (size_t i = 0; i < count; i++) {
+		out->types[i] = oids[args[i].type];
+		out->values[i] = out->numbers[i];
+		if (args[i].type == DB_TYPE_INT)
+			snprintf(out->numbers[i], sizeof out->numbers[i], "%lld", (long long)args[i].whole);
+		else if (args[i].type == DB_TYPE_REAL)
+			snprintf(out->numbers[i], sizeof out->numbers[i], "%.17g", args[i].real);
+		else
+			out->values[i] = args[i].type == DB_TYPE_TEXT ? args[i].text : NULL;
+	}
+}
+
+/* Room first: what has been sent must never be without its place in the list. */
+static bool
+make_room(struct postgres *store)
+{
+	size_t cap = store->sent_cap == 0 ? 32 : store->sent_cap * 2;
+	struct postgres_sent *sent;
+
+	if (store->sent_count + 2 <= store->sent_cap)
+		return true;
+	sent = realloc(store->sent, cap * sizeof *sent);
+	if (sent == NULL)
+		return false;
+	store->sent = sent;
+	store->sent_cap = cap;
+	return true;
+}
+
+static void
+note(struct postgres *store, struct postgres_statement *prepared)
+{
+	store->sent[store->sent_count++] = (struct postgres_sent){prepared};
+}
+
+static bool
+send_named(struct postgres *store, struct postgres_statement *statement, const struct parameters *parameters, int count)
+{
+	char name[20];
+
+	snprintf(name, sizeof name, "s%zu", (size_t)(statement - store->statements));
+	if (statement->state == STATEMENT_NEW) {
+		if (PQsendPrepare(store->conn, name, statement->sql, count, parameters->types) == 0)
+			return false;
+		statement->state = STATEMENT_SENT;
+		note(store, statement);
+	}
+	if (PQsendQueryPrepared(store->conn, name, count, parameters->values, NULL, NULL, 0) == 0)
+		return false;
+	note(store, NULL);
+	return true;
+}
+
+static bool
+send_unnamed(struct postgres *store, const char *sql, const struct parameters *parameters, int count)
+{
+	if (PQsendQueryParams(store->conn, sql, count, parameters->types, parameters->values, NULL, NULL, 0) == 0)
+		return false;
+	note(store, NULL);
+	return true;
+}
+
+void
+postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
+{
+	struct postgres_statement *statement = NULL;
+	struct parameters parameters;
+	bool sent = count <= POSTGRES_ARGS_MAX && make_room(store);
+
+	if (store->conn == NULL)
+		return;
+	if (sent) {
+		fill(&parameters, args, count);
+		if (store->met && !store->pooled)
+			statement = find_statement(store, sql, types_of(args, count));
+		sent = statement == NULL ? send_unnamed(store, sql, &parameters, (int)count)
+		                         : send_named(store, statement, &parameters, (int)count);
+	}
+	if (!sent)
+		postgres_drop(store);
+}
+
+/* The next answer; NULL when there is none or the connection is lost. */
+static PGresult *
+next(struct postgres *store)
+{
+	struct pollfd there = {.fd = PQsocket(store->conn), .events = POLLIN};
+
+	while (PQisBusy(store->conn) != 0) {
+		int count = poll(&there, 1, (int)(POSTGRES_ANSWER_MS + store->wait_ms));
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0 || PQconsumeInput(store->conn) == 0)
+			return NULL;
+	}
+	return PQgetResult(store->conn);
+}
+
+/* An answer, and the end that follows it.  NULL: lost. */
+static PGresult *
+next_whole(struct postgres *store)
+{
+	PGresult *result = next(store), *rest;
+
+	if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
+		return result;
+	while ((rest = next(store)) != NULL)
+		PQclear(rest);
+	return result;
+}
+
+static bool
+is_good(const PGresult *result)
+{
+	return PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+}
+
+/* Statements whose preparation was never reached are to be sent again. */
+static void
+settle_prepared(const struct postgres_sent *sent, const PGresult *result)
+{
+	if (sent->prepared != NULL)
+		sent->prepared->state = is_good(result) ? STATEMENT_READY : STATEMENT_NEW;
+}
+
+static enum status
+lose(struct postgres *store, PGresult *result, struct buf *why)
+{
+	enum status status;
+
+	if (result != NULL && !is_good(result) && PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL)
+		status = postgres_why(store, result, why);
+	else
+		status = postgres_lost(store, PQerrorMessage(store->conn), why);
+	PQclear(result);
+	postgres_drop(store);
+	return status < 0 ? status : STORE_DOWN;
+}
+
+enum status
+postgres_answers(struct postgres *store, PGresult **last, struct buf *why)
+{
+	enum status status = OK;
+	PGresult *result = NULL;
+
+	*last = NULL;
+	if (store->conn == NULL)
+		return why_not(why, STORE_DOWN, "%s: the connection to the server was lost", store->name);
+	if (PQpipelineSync(store->conn) == 0)
+		return lose(store, NULL, why);
+	for (size_t i = 0; i < store->sent_count; i++) {
+		PQclear(result);
+		result = next_whole(store);
+		if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
+			return lose(store, result, why);
+		settle_prepared(&store->sent[i], result);
+		if (status == OK && !is_good(result))
+			status = postgres_why(store, result, why);
+	}
+	store->sent_count = 0;
+	*last = status == OK ? result : NULL;
+	if (status != OK)
+		PQclear(result);
+	result = next(store);
+	if (result == NULL || PQresultStatus(result) != PGRES_PIPELINE_SYNC) {
+		PQclear(*last);
+		*last = NULL;
+		return lose(store, result, why);
+	}
+	PQclear(result);
+	store->met = true;
+	return status;
+}

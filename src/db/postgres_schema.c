@@ -1,0 +1,158 @@
+#include "base/id.h"
+#include "base/str.h"
+#include "db/dialect.h"
+#include "db/postgres_store.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "schema.h"
+
+#define SCHEMA_NEWEST (schema_files[sizeof schema_files / sizeof *schema_files - 1].number)
+#define SCHEMA_TEXT_MAX ((size_t)256 << 10)
+
+/* One for all who bring tables up to date in a database. */
+#define LOCK "SELECT pg_advisory_xact_lock(357855546437)"
+
+/* This engine's own: the last instant that a writer of the project was given. */
+#define SEEN "ALTER TABLE project ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0"
+
+enum status
+postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why)
+{
+	if (number < 0)
+		return why_not(why, STORE_DOWN, "%s: the store is damaged: it doesn't tell its schema", store->name);
+	if (number > SCHEMA_NEWEST)
+		return why_not(why, STORE_DOWN, "%s: the store has schema %lld, this program knows up to %d; update stile", store->name,
+		               (long long)number, SCHEMA_NEWEST);
+	if (number == SCHEMA_NEWEST)
+		return OK;
+	*older = true;
+	return why_not(why, STORE_DOWN, "%s: the store has schema %lld and must be brought to %d; run `stile store migrate`",
+	               store->name, (long long)number, SCHEMA_NEWEST);
+}
+
+/* Outside pipeline mode. */
+static enum status
+execute(struct postgres *store, const char *sql, struct buf *why)
+{
+	PGresult *result = PQexec(store->conn, sql);
+	bool good = PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+	enum status status = good ? OK : postgres_why(store, result, why);
+
+	PQclear(result);
+	return status;
+}
+
+/* The first column of the first row as a number; `none` when it is NULL. */
+static enum status
+number_of(struct postgres *store, const char *sql, int64_t none, int64_t *out, struct buf *why)
+{
+	PGresult *result = PQexec(store->conn, sql);
+	enum status status = OK;
+
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		status = postgres_why(store, result, why);
+	else if (PQntuples(result) == 0 || PQgetisnull(result, 0, 0) != 0)
+		*out = none;
+	else
+		*out = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	return status;
+}
+
+static enum status
+run_file(struct postgres *store, const char *sql, struct buf *why)
+{
+	struct buf text;
+	enum status status;
+
+	buf_init(&text, SCHEMA_TEXT_MAX);
+	dialect_expand(&text, sql, DIALECT_POSTGRES);
+	status = buf_status(&text) == OK ? execute(store, text.data, why) : why_not(why, NO_MEMORY, "out of memory");
+	buf_release(&text);
+	return status;
+}
+
+static enum status
+first_row(struct postgres *store, struct buf *why)
+{
+	uint8_t random[10];
+	char clone[ID_SIZE], sql[200];
+	enum status status = execute(store, SEEN, why);
+
+	if (status == OK && random_bytes(random, sizeof random) != OK)
+		status = why_not(why, STORE_DOWN, "the system has no randomness to give");
+	if (status != OK)
+		return status;
+	id_make(clone, clock_wall_ms(), random);
+	snprintf(sql, sizeof sql, "INSERT INTO store (one, schema, seen_ms, clone) VALUES (1, 0, 0, '%s')", clone);
+	return execute(store, sql, why);
+}
+
+static enum status
+migrate_step(struct postgres *store, int number, const char *text, struct buf *why)
+{
+	char sql[80];
+	enum status status = run_file(store, text, why);
+
+	if (status == OK && number == 1)
+		status = first_row(store, why);
+	snprintf(sql, sizeof sql, "UPDATE store SET schema = %d", number);
+	return status == OK ? execute(store, sql, why) : status;
+}
+
+/* The schema that is there: 0 for none.  STORE_DOWN when tables of that name are somebody else's, or newer than we. */
+static enum status
+read_schema(struct postgres *store, bool make, int64_t *number, struct buf *why)
+{
+	int64_t there;
+	bool older;
+	enum status status = number_of(store, "SELECT count(*) FROM pg_class WHERE oid = to_regclass('store')", 0, &there, why);
+
+	*number = 0;
+	if (status == OK && there == 0)
+		return make ? OK
+		            : why_not(why, STORE_DOWN, "%s: there is no store in the database; run `stile store init`", store->name);
+	if (status == OK)
+		status = number_of(store, "SELECT schema FROM store", -1, number, why);
+	if (status == NO_SUCH)
+		return why_not(why, STORE_DOWN, "%s: its table `store` is not ours; use another database or schema", store->name);
+	if (status == OK && (status = postgres_known(store, *number, &older, why)) != OK && *number >= 0 && *number < SCHEMA_NEWEST)
+		status = OK;
+	return status;
+}
+
+static enum status
+migrate(struct postgres *store, bool make, struct buf *why)
+{
+	int64_t number = 0;
+	enum status status = execute(store, "BEGIN", why);
+
+	if (status == OK)
+		status = execute(store, "SET LOCAL lock_timeout = '10s'; SET LOCAL synchronous_commit = on; " LOCK, why);
+	if (status == OK)
+		status = read_schema(store, make, &number, why);
+	for (size_t i = 0; i < sizeof schema_files / sizeof *schema_files && status == OK; i++)
+		if (schema_files[i].number > number)
+			status = migrate_step(store, schema_files[i].number, schema_files[i].sql, why);
+	if (status == OK)
+		return execute(store, "COMMIT", why);
+	PQclear(PQexec(store->conn, "ROLLBACK"));
+	return status;
+}
+
+enum status
+postgres_migrate(struct postgres *store, bool make, struct buf *why)
+{
+	enum status status = store->conn == NULL ? postgres_connect(store, why) : OK;
+
+	if (status == OK && PQexitPipelineMode(store->conn) == 0)
+		status = postgres_lost(store, PQerrorMessage(store->conn), why);
+	if (status == OK)
+		status = migrate(store, make, why);
+	if (store->conn != NULL && (PQstatus(store->conn) != CONNECTION_OK || PQenterPipelineMode(store->conn) == 0)) {
+		postgres_drop(store);
+		if (status == OK)
+			status = why_not(why, STORE_DOWN, "%s: the connection to the server was lost", store->name);
+	}
+	return status == NO_SUCH ? STORE_DOWN : status;
+}
