@@ -12,6 +12,7 @@ static const struct status_row rows[] = {
     {NO_SUCH, 66, 404, "no_such", "there is no such thing"},
     {NO_MEMORY, 69, 503, "memory", "out of memory"},
     {IO_FAILED, 74, 500, "io", "a file could not be read or written"},
+    {QUEUED, 75, 202, "queued", "it is waited for"},
     {BUSY, 75, 429, "busy", "a wait ended; try again"},
     {OUTCOME_UNKNOWN, 76, 500, "unknown", "it is not known whether it was done"},
     {NOT_ALLOWED, 77, 403, "not_allowed", "not allowed"},

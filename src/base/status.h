@@ -16,6 +16,7 @@ enum status {
 	CONFLICT,        /* it is already something else */
 	BUSY,            /* a wait ended without a decision; trying again is right */
 	NO_SUCH,         /* there is no such thing */
+	QUEUED,          /* a ticket was taken; it is to be waited for */
 	USAGE = -1,      /* the command line or call is not one we know */
 	BAD_INPUT = -2,  /* what was handed in is malformed, too long or of the wrong type */
 	BAD_CONFIG = -3, /* a configuration file says something we can't follow */

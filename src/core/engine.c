@@ -39,7 +39,8 @@ run(struct engine *engine, bool write, rule_function *rule, void *arg, struct bu
 	                  .project = engine->project,
 	                  .actor = engine->actor,
 	                  .config = &engine->config,
-	                  .random = engine->random};
+	                  .random = engine->random,
+	                  .witness = engine->witness};
 
 	if (status != OK)
 		return status;

@@ -14,6 +14,8 @@
 /* session/sub-agent, with room for both */
 #define ACTOR_SIZE 420
 
+struct witness; /* lease.h */
+
 struct txn {
 	struct db *db;
 	int64_t now_ms;
@@ -21,6 +23,7 @@ struct txn {
 	const char *actor; /* who does this: a session, session/sub-agent, uid:N */
 	const struct config *config;
 	enum status (*random)(void *out, size_t len);
+	const struct witness *witness; /* of holders; NULL = none */
 	bool keep; /* the rule sets it to have a lawful no committed: what it wrote beside the no stays */
 };
 
@@ -36,6 +39,7 @@ struct engine {
 	char project[512];
 	char actor[ACTOR_SIZE];
 	enum status (*random)(void *out, size_t len);
+	const struct witness *witness; /* the caller's; NULL = none */
 	int64_t wait_ms;  /* for the write gate */
 	unsigned trips;   /* round trips of the last run */
 };

@@ -1,5 +1,5 @@
 /*
- * What Stile needs of a store: rows and clock.  (Wake-ups and anchors come with the first that use them.)
+ * What Stile needs of a store: rows, a clock and a wake-up.  (The fourth, proof about a holder, is the kernel's: os/anchor.h.)
  *
  * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
  * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come
@@ -10,39 +10,22 @@
  * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that
  * people can read, which never go back, also across a reboot, and which steps of the wall clock don't move.
  *
+ * Wake-up.  Who must wait for a row to change asks db_listen for an address, writes that into a row of its own and reads once
+ * more; then db_wait returns when somebody has committed a db_wake to that address since the last look.  It is a hint and may
+ * come for nothing or be lost with a connection: whoever waits looks again each WAKE_RECHECK_MS.
+ *
  * SQL is a string literal (its address is its name in the statement cache), parameters are $1..$n in order of first
  * appearance, and where engines differ it has a token of dialect.h.
  */
 #ifndef DB_DB_H
 #define DB_DB_H
 
-#include "base/buf.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-enum db_type { DB_TYPE_NULL, DB_TYPE_TEXT, DB_TYPE_INT, DB_TYPE_REAL };
-
-struct db_value {
-	enum db_type type;
-	const char *text;
-	int64_t whole;
-	double real;
-};
-
-#define DB_TEXT(value) ((struct db_value){.type = DB_TYPE_TEXT, .text = (value)}) /* NULL is bound as NULL */
-#define DB_INT(value) ((struct db_value){.type = DB_TYPE_INT, .whole = (int64_t)(value)})
-#define DB_REAL(value) ((struct db_value){.type = DB_TYPE_REAL, .real = (double)(value)})
-#define DB_NULL ((struct db_value){.type = DB_TYPE_NULL})
-
-/* The rows of one answer, whole.  Texts belong to it until db_rows_release. */
-struct db_rows {
-	size_t count, columns;
-	struct db_value *values; /* count * columns */
-	char *texts;
-};
+#include "db/rows.h"
 
 struct db;
+
+#define WAKE_SIZE 40
+#define WAKE_RECHECK_MS 1000
 
 /* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
 struct db_ops {
@@ -54,6 +37,12 @@ struct db_ops {
 	                   struct buf *why);
 	enum status (*commit)(struct db *db, struct buf *why); /* it is over afterwards, whatever is returned */
 	void (*rollback)(struct db *db);
+	/* Outside a transaction: the address of this connection's waiter, "" where there can be none.  STORE_DOWN. */
+	enum status (*listen)(struct db *db, char address[WAKE_SIZE], struct buf *why);
+	/* Inside a write transaction: wakes who waits at `address`, once it is committed. */
+	void (*wake)(struct db *db, const char *address);
+	/* Outside one: sleeps until woken, for limit_ms at most, or until a signal comes.  Being woken before counts, once. */
+	void (*wait)(struct db *db, int64_t limit_ms);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
@@ -107,44 +96,5 @@ db_rollback(struct db *db)
 
 /* db_ask(db, &rows, why, "SELECT ...", ...): OK with *rows to be released by the caller (also when there are none). */
 #define db_ask(db, rows, why, sql, ...) ((db)->trips++, (db)->ops->ask((db), (rows), (sql), DB_ARGS(__VA_ARGS__), (why)))
-
-static inline const struct db_value *
-db_at(const struct db_rows *rows, size_t row, size_t column)
-{
-	return &rows->values[row * rows->columns + column];
-}
-
-static inline int64_t
-db_int(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_REAL ? (int64_t)value->real : value->type == DB_TYPE_INT ? value->whole : 0;
-}
-
-static inline double
-db_real(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_REAL ? value->real : value->type == DB_TYPE_INT ? (double)value->whole : 0;
-}
-
-/* The text, "" for NULL. */
-static inline const char *
-db_text(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_TEXT ? value->text : "";
-}
-
-static inline bool
-db_is_null(const struct db_rows *rows, size_t row, size_t column)
-{
-	return db_at(rows, row, column)->type == DB_TYPE_NULL;
-}
-
-void db_rows_release(struct db_rows *rows);
 
 #endif

@@ -20,6 +20,9 @@
  * that was lost while nothing was going on is replaced without a word.  SQLSTATE 40001 and 40P01 are BUSY, nothing being done.
  * A commit whose replication was not waited for is OUTCOME_UNKNOWN.
  *
+ * Wake-up.  LISTEN on a channel of a random name, NOTIFY with nothing in it.  Behind a pooler there is none: a waiter looks again
+ * each second.
+ *
  * A pooler that gives each transaction another backend is noticed, and then nothing is prepared by name.
  */
 #ifndef DB_POSTGRES_H

@@ -125,6 +125,15 @@ postgres_send(struct postgres *store, const char *sql, const struct db_value *ar
 		postgres_drop(store);
 }
 
+void
+postgres_send_once(struct postgres *store, const char *sql)
+{
+	static const struct parameters none;
+
+	if (store->conn != NULL && (!make_room(store) || !send_unnamed(store, sql, &none, 0)))
+		postgres_drop(store);
+}
+
 /* The next answer; NULL when there is none or the connection is lost. */
 static PGresult *
 next(struct postgres *store)

@@ -32,6 +32,7 @@ struct postgres {
 	char project[512];
 	bool met; /* a first answer came on this connection: whether it is pooled is known */
 	bool pooled;
+	char channel[WAKE_SIZE]; /* that this connection listens on; "" = none */
 	bool unreplicated; /* the server said that it didn't wait for its standby */
 	int64_t wait_ms;   /* for other writers, in this transaction */
 	int64_t last_ms;   /* the last instant given */
@@ -56,11 +57,19 @@ enum status postgres_known(const struct postgres *store, int64_t number, bool *o
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);
 
+/* The same for a text that is no literal, and so never prepared. */
+void postgres_send_once(struct postgres *store, const char *sql);
+
 /*
  * Sends what is queued and waits for all its answers.  OK: *last is that of the last statement, the caller's to clear.  Else
  * what was wrong with the first that failed; the ones after it were not done.  store->conn is NULL if it was lost meanwhile.
  */
 enum status postgres_answers(struct postgres *store, PGresult **last, struct buf *why) MUST_CHECK;
+
+/* The engine's wake-up, as db.h has it. */
+enum status postgres_listen(struct db *db, char address[WAKE_SIZE], struct buf *why);
+void postgres_wake(struct db *db, const char *address);
+void postgres_sleep(struct db *db, int64_t limit_ms);
 
 /* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>". */
 enum status postgres_why(const struct postgres *store, const PGresult *result, struct buf *why);

@@ -337,6 +337,7 @@ store_rollback(struct db *db)
 	if (sqlite3_get_autocommit(store->handle) == 0)
 		sqlite3_exec(store->handle, "ROLLBACK", NULL, NULL, NULL);
 	store->failed = OK;
+	sqlite_wake_none(store);
 	if (store->gate.held)
 		gate_leave(&store->gate);
 	/* a refusal says what was read */
@@ -355,6 +356,8 @@ settle_commit(struct sqlite *store, uint32_t number, struct buf *why)
 	if (store->wal_frames >= store->wal_limit)
 		sqlite_checkpoint(store);
 	gate_leave(&store->gate);
+	/* who is woken may see it before it is on disk, and waits for that before he answers */
+	sqlite_wake_all(store);
 	status = sqlite_wait(store, number, NULL);
 	if (status != OK)
 		return why_not(why, OUTCOME_UNKNOWN, "%s: the disk failed while committing; it is not known whether it was done; run "
@@ -440,6 +443,7 @@ store_close(struct db *db, bool process_ends)
 	gate_close(&store->gate);
 	buf_release(&store->failure);
 	free(store->file);
+	free(store->wakes);
 	free(store);
 }
 
@@ -456,6 +460,9 @@ const struct db_ops sqlite_ops = {
     .ask = store_ask,
     .commit = store_commit,
     .rollback = store_rollback,
+    .listen = sqlite_listen,
+    .wake = sqlite_wake,
+    .wait = sqlite_sleep,
     .facts = store_facts,
     .mend = store_mend,
     .close = store_close,

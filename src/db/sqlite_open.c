@@ -334,6 +334,7 @@ sqlite_open(const struct sqlite_options *options, struct db **out, struct buf *w
 	}
 	store->db.ops = &sqlite_ops;
 	store->gate.fd = -1;
+	store->listening = WAKE_WORDS;
 	store->wal_limit = options->alone ? WAL_LIMIT : WAL_LIMIT_RESIDENT;
 	buf_init(&store->failure, WHY_MAX);
 	status = open_store(store, options, why);

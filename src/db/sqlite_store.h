@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "os/gate.h"
 #include "os/group_commit.h"
+#include "os/wake.h"
 
 #include <sqlite3.h>
 
@@ -33,6 +34,11 @@ struct sqlite {
 	int64_t seen_ms;       /* as this transaction found it */
 	int wal_frames;        /* after the last commit */
 	int wal_limit;         /* checkpoint from here on */
+	unsigned listening;    /* the word that this process waits at; WAKE_WORDS = none */
+	uint32_t heard;        /* how often it had been raised when it was last looked at */
+	unsigned *wakes;       /* words to be raised when this transaction is committed */
+	size_t wake_count;
+	size_t wake_cap;
 	enum status failed;    /* of a queued statement, told at the next answer */
 	struct buf failure;
 	struct cached {
@@ -70,6 +76,13 @@ enum status sqlite_unmarked(struct sqlite *store, struct buf *why) MUST_CHECK;
 
 /* Looks at a store that is marked, and opens it again when it is whole, saying so in `why`.  STORE_DOWN, BUSY. */
 enum status sqlite_mend(struct sqlite *store, struct buf *why) MUST_CHECK;
+
+/* The engine's wake-up, as db.h has it; and after a commit, or a rollback: those that were asked for are woken, or not. */
+enum status sqlite_listen(struct db *db, char address[WAKE_SIZE], struct buf *why);
+void sqlite_wake(struct db *db, const char *address);
+void sqlite_sleep(struct db *db, int64_t limit_ms);
+void sqlite_wake_all(struct sqlite *store);
+void sqlite_wake_none(struct sqlite *store);
 
 /* In test builds: makes SQLite's own writes and syncs fail or die where STILE_FAULT says. */
 void sqlite_faults(struct sqlite *store);

@@ -33,6 +33,13 @@ void attend_child(const struct attend *attend);
 int attend_wait(pid_t pid);
 
 /*
+ * The same, and calls `tick` after `first_ms`, then each time after as many ms as it returned, none when that is 0.  Sleep of the
+ * machine counts.
+ */
+typedef int64_t attend_tick(void *arg, pid_t pid);
+int attend_wait_ticking(pid_t pid, int64_t first_ms, attend_tick *tick, void *arg);
+
+/*
  * Waits at most `limit_ms` for all that was left running to end; cut short by a signal that would end us.  Whether nothing is
  * left.
  */

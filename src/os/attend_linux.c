@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Those that say that we ourselves are broken are not held back. */
@@ -64,22 +65,52 @@ reap(pid_t pid, int *status)
 	return ended;
 }
 
-int
-attend_wait(pid_t pid)
+static void
+arm(timer_t timer, int64_t ms)
 {
+	const struct itimerspec in = {.it_value = {ms / 1000, ms % 1000 * 1000000}};
+
+	timer_settime(timer, 0, &in, NULL);
+}
+
+/* A signal that is not the child's end: sent on, unless the kernel has sent it to the whole foreground, of which the child is part. */
+static void
+send_on(pid_t pid, const siginfo_t *info)
+{
+	if (info->si_code <= 0)
+		kill(pid, info->si_signo);
+}
+
+int
+attend_wait_ticking(pid_t pid, int64_t first_ms, attend_tick *tick, void *arg)
+{
+	struct sigevent told = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+	timer_t timer;
+	bool ticking = tick != NULL && timer_create(CLOCK_BOOTTIME, &told, &timer) == 0;
 	siginfo_t info;
 	sigset_t set;
 	int status = 0;
 
 	attended(&set);
+	if (ticking)
+		arm(timer, first_ms);
 	while (!reap(pid, &status)) {
 		if (sigwaitinfo(&set, &info) < 0 || info.si_signo == SIGCHLD)
 			continue;
-		/* not what the kernel sent the whole foreground of a terminal, of which the child is part */
-		if (info.si_code <= 0)
-			kill(pid, info.si_signo);
+		if (ticking && info.si_code == SI_TIMER)
+			arm(timer, tick(arg, pid));
+		else
+			send_on(pid, &info);
 	}
+	if (ticking)
+		timer_delete(timer);
 	return status;
+}
+
+int
+attend_wait(pid_t pid)
+{
+	return attend_wait_ticking(pid, 0, NULL, NULL);
 }
 
 static bool

@@ -15,6 +15,9 @@ int64_t clock_wall_ms(void);
 /* Milliseconds since the boot, suspend included; never goes back within one boot and time namespace. */
 int64_t clock_boot_ms(void);
 
+/* The same, but it stops while the machine sleeps. */
+int64_t clock_awake_ms(void);
+
 #define BOOT_MAX 80
 
 /*

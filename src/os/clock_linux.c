@@ -28,6 +28,12 @@ clock_boot_ms(void)
 	return read_ms(CLOCK_BOOTTIME);
 }
 
+int64_t
+clock_awake_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC);
+}
+
 static enum status
 read_boot_name(char out[BOOT_MAX])
 {

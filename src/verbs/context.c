@@ -2,6 +2,7 @@
 #include "core/checkpoint.h"
 #include "core/instruction_report.h"
 #include "core/retention.h"
+#include "os/anchor.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "verbs/verb.h"
@@ -36,6 +37,29 @@ context_liveness(const struct context *context, const struct process *process)
 	return process_liveness(process);
 }
 
+static enum liveness
+witness_anchor(void *arg, const char *name)
+{
+	const struct context *context = arg;
+
+	return anchor_liveness(context->address.folder, name, context->address.url[0] == '\0');
+}
+
+static enum liveness
+witness_process(void *arg, const struct process *process)
+{
+	return context_liveness(arg, process);
+}
+
+static int64_t
+witness_awake(void *arg, char boot[BOOT_MAX])
+{
+	(void)arg;
+	if (clock_boot_name(boot) != OK)
+		boot[0] = '\0';
+	return clock_awake_ms();
+}
+
 /* A configuration file that isn't there says nothing; one that can't be read or followed is an error. */
 static enum status
 add_file(struct config *config, const char *path, struct buf *why)
@@ -47,8 +71,10 @@ add_file(struct config *config, const char *path, struct buf *why)
 	status = file_read(path, &text, why);
 	if (status == OK)
 		status = config_add(config, path, text.data, why);
+	else if (status == NO_SUCH)
+		status = why_not(why, OK, "%s", "");
 	else
-		status = status == NO_SUCH ? OK : status == NO_MEMORY ? NO_MEMORY : BAD_CONFIG;
+		status = status == NO_MEMORY ? NO_MEMORY : BAD_CONFIG;
 	buf_release(&text);
 	return status;
 }
@@ -134,6 +160,8 @@ context_open(struct context *context, bool make, struct buf *why)
 		return status;
 	snprintf(actor, sizeof actor, "uid:%lu", (unsigned long)getuid());
 	engine_init(&context->engine, db, context->address.project, actor, random_bytes);
+	context->witness = (struct witness){witness_anchor, witness_process, witness_awake, context};
+	context->engine.witness = &context->witness;
 	context->engine.wait_ms = context->wait_ms;
 	context->engine_open = true;
 	status = context_config(context, &context->engine.config, why);

@@ -20,6 +20,7 @@ extern const struct verb_table verbs_audit;
 extern const struct verb_table verbs_diagnose;
 extern const struct verb_table verbs_view;
 extern const struct verb_table verbs_store;
+extern const struct verb_table verbs_lock;
 
 #define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
 #define PARAMS(list) (list), sizeof(list) / sizeof *(list)

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "core/engine.h"
+#include "core/lease.h"
 #include "os/paths.h"
 #include "os/process.h"
 
@@ -22,6 +23,7 @@ struct context {
 	char program[PATH_SIZE];        /* absolute path of the running program */
 	int64_t wait_ms;                /* for the write gate */
 	struct engine engine;
+	struct witness witness;         /* the engine's */
 	bool engine_open;
 	/* given by main.c, which alone knows the engines; `make` makes a store that isn't there */
 	enum status (*open_store)(const struct store_address *address, bool make, struct db **out, struct buf *why);

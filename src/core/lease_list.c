@@ -1,0 +1,107 @@
+#include "core/lease_resource.h"
+
+json_t *
+lease_json(const struct lease *lease)
+{
+	json_t *object = json_pack("{ss ss ss sI sI sI sI sb}", "resource", lease->resource, "holder", lease->actor, "session",
+	                           lease->session, "fence", (json_int_t)lease->fence, "slot", (json_int_t)lease->slot, "since_ms",
+	                           (json_int_t)lease->since_ms, "expires_ms", (json_int_t)lease->expires_ms, "shared",
+	                           lease->shared);
+
+	return object;
+}
+
+static json_t *
+waiter_json(const struct lease *lease)
+{
+	return json_pack("{ss ss sI sI sI}", "waiter", lease->actor, "session", lease->session, "ticket", (json_int_t)lease->ticket,
+	                 "since_ms", (json_int_t)lease->asked_ms, "until_ms", (json_int_t)lease->until_ms);
+}
+
+static json_t *
+times_json(const char *text)
+{
+	return json_pack("{sI sI}", "p50_ms", (json_int_t)times_percentile(text, 50), "p99_ms",
+	                 (json_int_t)times_percentile(text, 99));
+}
+
+static json_t *
+resource_json(const struct resource *resource)
+{
+	json_t *holders = json_array(), *waiters = json_array();
+
+	for (size_t i = 0; i < resource->count; i++) {
+		const struct lease *lease = &resource->items[i].lease;
+
+		if (lease->fence > 0)
+			json_array_append_new(holders, lease_json(lease));
+		else
+			json_array_append_new(waiters, waiter_json(lease));
+	}
+	return json_pack("{ss sI sI so so so so}", "resource", resource->name, "slots", (json_int_t)resource->slots, "fence",
+	                 (json_int_t)resource->fence, "holders", holders, "waiters", waiters, "waits", times_json(resource->waits),
+	                 "holds", times_json(resource->holds));
+}
+
+enum status
+lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct buf *why)
+{
+	struct resource resource;
+	struct db_rows rows;
+	size_t at = 0;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES
+	                            " WHERE r.project = $1 AND substr(r.resource, 1, length($2)) = $2 AND ($3 = 1 OR l.ticket > 0)"
+	                            " ORDER BY " RESOURCE_ORDER " LIMIT 10000",
+	                            DB_TEXT(txn->project), DB_TEXT(prefix), DB_INT(all));
+
+	if (status != OK)
+		return status;
+	while (status == OK && at < rows.count) {
+		status = resource_take(&rows, &at, &resource, why);
+		if (status != OK)
+			break;
+		json_array_append_new(out, resource_json(&resource));
+		resource_release(&resource);
+	}
+	db_rows_release(&rows);
+	return status;
+}
+
+static void
+end_own(struct txn *txn, struct resource *resource, const char *session)
+{
+	for (size_t i = 0; i < resource->count; i++) {
+		struct leased *item = &resource->items[i];
+
+		if (str_equal(item->lease.session, session) && !(item->lease.anchored && item->lease.fence > 0))
+			resource_end(txn, resource, item, "its session ended");
+	}
+	resource_tend(txn, resource);
+	resource_save(txn, resource);
+}
+
+enum status
+lease_end_session(struct txn *txn, const char *session, struct buf *why)
+{
+	struct resource resource;
+	struct db_rows rows;
+	size_t at = 0;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES
+	                            " WHERE r.project = $1 AND r.resource IN (SELECT o.resource FROM lease o WHERE o.project = $1"
+	                            " AND o.session = $2 AND o.session <> '') ORDER BY " RESOURCE_ORDER,
+	                            DB_TEXT(txn->project), DB_TEXT(session));
+
+	if (status != OK)
+		return status;
+	while (status == OK && at < rows.count) {
+		status = resource_take(&rows, &at, &resource, why);
+		if (status != OK)
+			break;
+		end_own(txn, &resource, session);
+		resource_release(&resource);
+	}
+	db_rows_release(&rows);
+	return status;
+}

@@ -1,0 +1,243 @@
+#include "verbs/lease_hold.h"
+
+#include "os/clock.h"
+
+struct attempt {
+	struct hold *hold;
+	struct lease_ask *ask;
+	const char *resource;
+	int64_t ticket, fence, ttl_ms;
+	struct lease *lease;
+	bool tend;
+};
+
+void
+hold_init(struct hold *hold, struct context *context, const char *session, const char *role)
+{
+	*hold = (struct hold){.context = context, .session = session, .role = role, .anchor = {.fd = -1}};
+}
+
+/*
+ * What a command runs waits while the command holds: one chain.  So do the steps of one session.  Several people's steps, and
+ * commands of one session beside each other, are free of each other.
+ */
+static enum status
+name_chain(struct txn *txn, struct hold *hold, struct buf *why)
+{
+	const char *inherited = getenv("STILE_CHAIN");
+	char id[ID_SIZE];
+	enum status status;
+
+	if (inherited != NULL && str_check_id("STILE_CHAIN", inherited, sizeof hold->chain - 1, NULL) == OK)
+		return str_copy(hold->chain, sizeof hold->chain, inherited);
+	if (!hold->stays && !hold->caller.person)
+		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session.id);
+	status = txn_id(txn, id, why);
+	if (status == OK)
+		snprintf(hold->chain, sizeof hold->chain, "run/%s", id);
+	return status;
+}
+
+static enum status
+find_caller(struct txn *txn, struct hold *hold, struct buf *why)
+{
+	enum status status = caller_find(txn, hold->session, &hold->caller, why);
+
+	if (status == OK)
+		status = name_chain(txn, hold, why);
+	hold->found = status == OK;
+	return status;
+}
+
+/* The caller is found in the first one's transaction. */
+static enum status
+rule_acquire(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+	struct hold *hold = attempt->hold;
+	struct lease_ask *ask = attempt->ask;
+	enum status status = hold->found ? OK : find_caller(txn, hold, why);
+
+	if (status == OK && hold->role != NULL)
+		status = lease_priority(txn, hold->role, &ask->priority, why);
+	if (status != OK)
+		return status;
+	txn->actor = hold->caller.actor;
+	ask->session = hold->caller.session.id;
+	ask->chain = hold->chain;
+	if (ask->process.pid == 0)
+		ask->process = hold->caller.session.process;
+	return lease_acquire(txn, ask, attempt->lease, why);
+}
+
+/* As the caller that was found.  Without one the rule finds its own. */
+static void
+act(struct txn *txn, const struct attempt *attempt)
+{
+	if (attempt->hold->found)
+		txn->actor = attempt->hold->caller.actor;
+}
+
+static enum status
+rule_look(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+
+	act(txn, attempt);
+	return lease_look(txn, attempt->resource, attempt->ticket, attempt->lease, &attempt->tend, why);
+}
+
+static enum status
+rule_tend(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+
+	act(txn, attempt);
+	return lease_tend(txn, attempt->resource, why);
+}
+
+static enum status
+rule_give_up(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+
+	act(txn, attempt);
+	return lease_give_up(txn, attempt->resource, attempt->ticket, attempt->lease, why);
+}
+
+static enum status
+rule_release(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+
+	act(txn, attempt);
+	return lease_release(txn, attempt->resource, attempt->fence, why);
+}
+
+static enum status
+rule_renew(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+
+	act(txn, attempt);
+	return lease_renew(txn, attempt->resource, attempt->fence, attempt->ttl_ms, attempt->lease, why);
+}
+
+/* A store that is away for a moment is no answer: whoever waits looks again. */
+static enum status
+wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struct buf *why)
+{
+	for (;;) {
+		int64_t left_ms = until_ms - clock_boot_ms();
+		enum status status;
+
+		if (left_ms <= 0)
+			return engine_run(engine, rule_give_up, attempt, why);
+		engine->db->ops->wait(engine->db, left_ms < WAKE_RECHECK_MS ? left_ms : WAKE_RECHECK_MS);
+		status = engine_read(engine, rule_look, attempt, why);
+		if (status == NO_SUCH)
+			return engine_run(engine, rule_give_up, attempt, why);
+		if (status == OK || status == NO_MEMORY)
+			return status;
+		if (status == QUEUED && attempt->tend && engine_run(engine, rule_tend, attempt, why) == NO_MEMORY)
+			return NO_MEMORY;
+	}
+}
+
+static enum status
+take_one(struct hold *hold, struct lease_ask *ask, int64_t until_ms, struct lease *out, struct buf *why)
+{
+	struct engine *engine = &hold->context->engine;
+	struct attempt attempt = {.hold = hold, .ask = ask, .resource = ask->resource, .lease = out};
+	int64_t left_ms = until_ms - clock_boot_ms();
+	char address[WAKE_SIZE] = "";
+	enum status status = OK;
+
+	ask->wait = left_ms > 0;
+	ask->wait_ms = left_ms > 0 ? left_ms : 0;
+	if (ask->wait)
+		status = engine->db->ops->listen(engine->db, address, why);
+	ask->wake = address;
+	if (status == OK)
+		status = engine_run(engine, rule_acquire, &attempt, why);
+	attempt.ticket = out->ticket;
+	return status == QUEUED ? wait_for(engine, &attempt, until_ms, why) : status;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct lease_ask *)a)->resource, ((const struct lease_ask *)b)->resource);
+}
+
+enum status
+hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_ms, bool stays, struct lease *other,
+          struct buf *why)
+{
+	int64_t began_ms = clock_boot_ms();
+	enum status status = OK;
+
+	hold->stays = stays;
+	if (count > HOLD_MAX)
+		return why_not(why, BAD_INPUT, "at most %d at a time", HOLD_MAX);
+	if (stays || wait_ms > 0)
+		status = anchor_take(&hold->anchor, hold->context->address.folder, why);
+	/* everybody in the same order: nobody holds what another waits for who holds what he waits for */
+	qsort(asks, count, sizeof *asks, by_name);
+	for (size_t i = 0; i < count && status == OK; i++) {
+		struct lease *lease = &hold->leases[hold->count];
+
+		asks[i].anchor = hold->anchor.fd >= 0 ? hold->anchor.name : "";
+		asks[i].anchored = stays;
+		hold->safe_boot_ms = clock_boot_ms() + asks[i].ttl_ms;
+		status = take_one(hold, &asks[i], began_ms + wait_ms, lease, why);
+		if (status == OK)
+			hold->count++;
+		else
+			*other = *lease;
+	}
+	if (status != OK && hold_release(hold, NULL) != OK)
+		return status;
+	if (status == OK && !stays)
+		anchor_leave(&hold->anchor);
+	return status;
+}
+
+enum status
+hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why)
+{
+	struct engine *engine = &hold->context->engine;
+	int64_t before_ms = engine->wait_ms, now_ms = clock_boot_ms(), least_ms = HOLD_STEP_TTL_MS;
+	enum status status = OK;
+
+	engine->wait_ms = limit_ms;
+	for (size_t i = 0; i < hold->count && status == OK; i++) {
+		struct lease *lease = &hold->leases[i];
+		struct attempt attempt = {.hold = hold, .resource = lease->resource, .fence = lease->fence, .lease = lease};
+
+		status = engine_run(engine, rule_renew, &attempt, why);
+		if (lease->expires_ms - engine->db->now_ms < least_ms)
+			least_ms = lease->expires_ms - engine->db->now_ms;
+	}
+	engine->wait_ms = before_ms;
+	if (status == OK)
+		hold->safe_boot_ms = now_ms + least_ms;
+	return status;
+}
+
+enum status
+hold_release(struct hold *hold, struct buf *why)
+{
+	enum status first = OK;
+
+	while (hold->count > 0) {
+		struct lease *lease = &hold->leases[--hold->count];
+		struct attempt attempt = {.hold = hold, .resource = lease->resource, .fence = lease->fence};
+		enum status status = engine_run(&hold->context->engine, rule_release, &attempt, first == OK ? why : NULL);
+
+		if (status != OK && first == OK)
+			first = status;
+	}
+	anchor_leave(&hold->anchor);
+	return first;
+}

@@ -1,0 +1,54 @@
+/*
+ * Leases for a caller who may wait for them: one after another in the order of their names, all or none.  Blocks.
+ */
+#ifndef VERBS_LEASE_HOLD_H
+#define VERBS_LEASE_HOLD_H
+
+#include "os/anchor.h"
+#include "verbs/caller.h"
+
+#define HOLD_MAX 16
+#define HOLD_WAIT_MS 30000    /* of a `run` form without --wait */
+#define HOLD_RUN_TTL_MS 30000 /* it renews */
+#define HOLD_STEP_TTL_MS 600000
+
+struct hold {
+	struct context *context;
+	const char *session; /* that the caller named; NULL = none */
+	const char *role;    /* whose priority it has; NULL = none */
+	bool stays;          /* as long as the anchor */
+	bool found;          /* the caller is */
+	struct caller caller;
+	char chain[ACTOR_SIZE];
+	struct anchor anchor; /* fd -1 = none */
+	struct lease leases[HOLD_MAX];
+	size_t count;
+	int64_t safe_boot_ms; /* clock_boot_ms until which all are surely held */
+};
+
+/* Of this context, for the caller that `session` (may be NULL) names or who is found.  Nothing is done yet. */
+void hold_init(struct hold *hold, struct context *context, const char *session, const char *role);
+
+/*
+ * Takes what `asks` name (resource, slots, shared, ttl_ms, max_ms; process, or the caller's agent if its pid is 0), waiting
+ * `wait_ms` in all; 0 = not at all.  With `stays` they are held as long as hold->anchor is; else by that process.  The statuses
+ * of lease_acquire and caller_find, with *other = who has what could not be had; BUSY after a wait.  Those taken before it are
+ * given back.
+ */
+enum status hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_ms, bool stays, struct lease *other,
+                      struct buf *why) MUST_CHECK;
+
+/* Renews all.  The first that fails.  At most `limit_ms` for the store. */
+enum status hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why) MUST_CHECK;
+
+/* Gives all back that is still held, newest first, and the anchor.  The first failure, except that it was lost before. */
+enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
+
+/*
+ * Runs `command` while they are held: the command holds the anchor too (unless `alone`), is sent KILL when we die, and is ended
+ * when they are lost.  *exit: its status as a shell gives it, 126, 127 when it can't be run.  HELD: lost; *exit is 123.
+ * The environment says STILE_FENCE and STILE_SLOT of the first, and STILE_CHAIN.  Gives all back in the end.
+ */
+enum status hold_run(struct hold *hold, char *const *command, bool alone, int *exit, struct buf *why) MUST_CHECK;
+
+#endif
