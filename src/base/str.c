@@ -97,6 +97,17 @@ str_check_text(const char *what, const char *text, size_t max, struct buf *why)
 }
 
 enum status
+str_check_long(const char *what, const char *text, size_t len, struct buf *why)
+{
+	for (size_t at = 0, step; at < len; at += step) {
+		step = text[at] == '\0' ? 0 : str_char(text + at, len - at);
+		if (step == 0)
+			return why_not(why, BAD_INPUT, "%s is not valid UTF-8 text", what);
+	}
+	return OK;
+}
+
+enum status
 str_check_id(const char *what, const char *text, size_t max, struct buf *why)
 {
 	if (*text == '\0')

@@ -41,6 +41,9 @@ enum status str_check_id(const char *what, const char *text, size_t max, struct 
 /* The same for free text: empty is allowed. */
 enum status str_check_text(const char *what, const char *text, size_t max, struct buf *why) MUST_CHECK;
 
+/* The same for a text of any length and of lines: only what isn't UTF-8, or a byte 0, is refused. */
+enum status str_check_long(const char *what, const char *text, size_t len, struct buf *why) MUST_CHECK;
+
 /* "250ms" "30s" "5m" "2h" "7d" -> milliseconds, 0 and up.  BAD_INPUT for anything else. */
 enum status str_duration(const char *text, int64_t *ms) MUST_CHECK;
 

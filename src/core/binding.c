@@ -85,7 +85,7 @@ may_bind(const struct binding_ask *ask, const struct slot_facts *facts)
 		return false;
 	if (facts->distinct && facts->is_client_id)
 		return false;
-	return facts->bound.generation == 0 || ask->rebind;
+	return facts->bound.value[0] == '\0' || ask->rebind;
 }
 
 static enum status
@@ -144,8 +144,9 @@ binding_get(struct txn *txn, const char *session, const char *slot, struct bindi
 
 	if (status != OK)
 		return status;
-	if (rows.count == 0) {
-		status = why_not(why, NO_SUCH, "slot %s of session %s is not bound yet", slot, session);
+	if (rows.count == 0 || db_text(&rows, 0, 0)[0] == '\0') {
+		status = why_not(why, NO_SUCH, "slot %s of session %s is not bound%s", slot, session,
+		                 rows.count == 0 ? " yet" : " any more");
 	} else {
 		snprintf(out->value, sizeof out->value, "%s", db_text(&rows, 0, 0));
 		out->generation = db_int(&rows, 0, 1);
@@ -153,6 +154,17 @@ binding_get(struct txn *txn, const char *session, const char *slot, struct bindi
 	}
 	db_rows_release(&rows);
 	return status;
+}
+
+void
+binding_clear(struct txn *txn, const char *session, const char *slot, const char *was)
+{
+	db_run(txn->db,
+	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by) SELECT $1, $2, $3,"
+	       " max(b.generation) + 1, '', $4, $5 FROM binding b WHERE b.project = $1 AND b.session = $2 AND b.slot = $3"
+	       " HAVING max(b.generation) > 0",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_INT(txn->now_ms), DB_TEXT(txn->actor));
+	audit_add(txn, session, "binding.cleared", slot, was, "");
 }
 
 enum status

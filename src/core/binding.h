@@ -38,6 +38,9 @@ enum status binding_set(struct txn *txn, const struct binding_ask *ask, struct b
 /* What is bound now.  NO_SUCH when nothing is. */
 enum status binding_get(struct txn *txn, const char *session, const char *slot, struct binding *out, struct buf *why) MUST_CHECK;
 
+/* What was bound is gone where it came from: a generation without a value, as if nothing were bound.  Queued. */
+void binding_clear(struct txn *txn, const char *session, const char *slot, const char *was);
+
 /* All generations of all slots of a session, as a JSON array the caller owns. */
 enum status binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why) MUST_CHECK;
 

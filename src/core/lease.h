@@ -122,7 +122,7 @@ enum status lease_end_session(struct txn *txn, const char *session, struct buf *
  */
 enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct buf *why) MUST_CHECK;
 
-/* A role's priority, 0 unless it was set; and sets it, -1000 to 1000.  BAD_INPUT. */
+/* A role's priority, 0 unless it was set; and sets it, 0 to 1000.  BAD_INPUT. */
 enum status lease_priority(struct txn *txn, const char *role, int64_t *out, struct buf *why) MUST_CHECK;
 enum status lease_set_priority(struct txn *txn, const char *role, int64_t priority, struct buf *why) MUST_CHECK;
 

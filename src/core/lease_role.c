@@ -26,8 +26,8 @@ lease_set_priority(struct txn *txn, const char *role, int64_t priority, struct b
 	int64_t was;
 	enum status status = lease_priority(txn, role, &was, why);
 
-	if (status == OK && (priority < -PRIORITY_MAX || priority > PRIORITY_MAX))
-		status = why_not(why, BAD_INPUT, "a priority is from %d to %d", -PRIORITY_MAX, PRIORITY_MAX);
+	if (status == OK && (priority < 0 || priority > PRIORITY_MAX))
+		status = why_not(why, BAD_INPUT, "a priority is from 0 to %d", PRIORITY_MAX);
 	if (status != OK)
 		return status;
 	db_run(txn->db,

@@ -51,6 +51,10 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	db_run(txn->db, "DELETE FROM transcript WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM spend WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM turn WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM turn_key WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM resource WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db,
 	       "DELETE FROM tractatus_seen WHERE project = $1 AND place IN (SELECT p.place FROM tractatus_place p"
 	       " WHERE p.project = $1) AND name IN ('view/' || $2, 'history/' || $2)",

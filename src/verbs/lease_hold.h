@@ -44,11 +44,22 @@ enum status hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why) MUS
 /* Gives all back that is still held, newest first, and the anchor.  The first failure, except that it was lost before. */
 enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
 
+struct held_command {
+	char *const *words;
+	bool alone;                  /* it doesn't hold the anchor, nor does what it leaves running */
+	void (*in_child)(void *arg); /* before it becomes the command; NULL = nothing */
+	void (*started)(void *arg);  /* when it was made, or couldn't be; NULL = nothing */
+	void *arg;
+};
+
 /*
- * Runs `command` while they are held: the command holds the anchor too (unless `alone`), is sent KILL when we die, and is ended
- * when they are lost.  *exit: its status as a shell gives it, 126, 127 when it can't be run.  HELD: lost; *exit is 123.
- * The environment says STILE_FENCE and STILE_SLOT of the first, and STILE_CHAIN.  Gives all back in the end.
+ * Runs a command while they are held: it holds the anchor too, is sent KILL when we die, and is ended when they are lost.
+ * *exit: its status as a shell gives it, 126, 127 when it can't be run.  HELD: lost, *exit is 123.  IO_FAILED: it was not run.
+ * Its environment says STILE_FENCE and STILE_SLOT of the first, and STILE_CHAIN.
  */
-enum status hold_run(struct hold *hold, char *const *command, bool alone, int *exit, struct buf *why) MUST_CHECK;
+enum status hold_command(struct hold *hold, const struct held_command *command, int *exit, struct buf *why) MUST_CHECK;
+
+/* The same, and gives all back in the end. */
+enum status hold_run(struct hold *hold, const struct held_command *command, int *exit, struct buf *why) MUST_CHECK;
 
 #endif

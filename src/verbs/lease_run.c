@@ -70,73 +70,74 @@ say(const char *name, int64_t number)
 }
 
 static void
-become(const struct hold *hold, char *const *command, bool alone, const struct attend *attend, pid_t parent)
+become(const struct hold *hold, const struct held_command *command, const struct attend *attend, pid_t parent)
 {
 	int error;
 
-	if (alone)
+	if (command->alone)
 		fcntl(hold->anchor.fd, F_SETFD, FD_CLOEXEC);
 	say("STILE_FENCE", hold->leases[0].fence);
 	say("STILE_SLOT", hold->leases[0].slot);
 	setenv("STILE_CHAIN", hold->leases[0].chain, 1);
+	if (command->in_child != NULL)
+		command->in_child(command->arg);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	attend_child(attend);
 	/* it died before that was set */
 	if (getppid() != parent)
 		_exit(EXIT_LOST);
-	execvp(command[0], command);
+	execvp(command->words[0], command->words);
 	error = errno;
-	fprintf(stderr, "stile: %s: %s\n", command[0], strerror(error));
+	fprintf(stderr, "stile: %s: %s\n", command->words[0], strerror(error));
 	fflush(stderr);
 	_exit(error == ENOENT ? 127 : 126);
 }
 
-static enum status
-end(struct running *running, int *exit, struct buf *why)
-{
-	struct buf released;
-	enum status status;
-
-	buf_init(&released, WHY_MAX);
-	status = hold_release(running->hold, &released);
-	if (running->lost || (status > OK && status != BUSY)) {
-		*exit = EXIT_LOST;
-		status = why_not(why, HELD, "the lease was lost while the command ran: %.900s",
-		                 running->lost && running->why->len > 0 ? running->why->data : released.data);
-	} else if (status != OK) {
-		/* the command is done and the lease ends by itself: its anchor is free */
-		why_not(why, status, "the lease could not be given back: %.900s", released.data);
-		status = OK;
-	}
-	buf_release(&released);
-	return status;
-}
-
 enum status
-hold_run(struct hold *hold, char *const *command, bool alone, int *exit, struct buf *why)
+hold_command(struct hold *hold, const struct held_command *command, int *exit, struct buf *why)
 {
 	struct buf renewing;
 	struct running running = {.hold = hold, .why = &renewing};
 	pid_t parent = getpid(), pid;
 	struct attend attend;
-	enum status status;
+	enum status status = OK;
 
 	buf_init(&renewing, WHY_MAX);
 	fflush(stdout);
 	attend_begin(&attend);
 	pid = fork();
 	if (pid == 0)
-		become(hold, command, alone, &attend, parent);
-	if (pid < 0) {
-		attend_end(&attend);
+		become(hold, command, &attend, parent);
+	if (command->started != NULL)
+		command->started(command->arg);
+	if (pid < 0)
 		status = why_not(why, IO_FAILED, "no process can be made: %s", strerror(errno));
-		if (hold_release(hold, NULL) != OK)
-			return status;
-		return status;
-	}
-	*exit = attend_wait_ticking(pid, renew_after(hold), tick, &running);
+	else
+		*exit = attend_wait_ticking(pid, renew_after(hold), tick, &running);
 	attend_end(&attend);
-	status = end(&running, exit, why);
+	if (running.lost) {
+		*exit = EXIT_LOST;
+		status = why_not(why, HELD, "the lease was lost while the command ran: %.900s", renewing.data);
+	}
 	buf_release(&renewing);
+	return status;
+}
+
+enum status
+hold_run(struct hold *hold, const struct held_command *command, int *exit, struct buf *why)
+{
+	enum status status = hold_command(hold, command, exit, why), released;
+	struct buf reason;
+
+	buf_init(&reason, WHY_MAX);
+	released = hold_release(hold, &reason);
+	if (status == OK && released > OK && released != BUSY) {
+		*exit = EXIT_LOST;
+		status = why_not(why, HELD, "the lease was lost while the command ran: %.900s", reason.data);
+	} else if (status == OK && released != OK) {
+		/* the command is done and the lease ends by itself: its anchor is free */
+		status = why_not(why, OK, "the lease could not be given back and ends by itself: %.900s", reason.data);
+	}
+	buf_release(&reason);
 	return status;
 }

@@ -117,6 +117,7 @@ static enum status
 run_run(struct call *call)
 {
 	struct work work = {.call = call};
+	struct held_command command;
 	struct hold hold;
 	int64_t ours = json_whole(call->args, "status", -1);
 	enum status status = read_asks(&work, HOLD_RUN_TTL_MS);
@@ -125,8 +126,9 @@ run_run(struct call *call)
 		status = why_not(call->why, BAD_INPUT, "--status: 1 to 255");
 	if (status == OK)
 		status = take(&work, &hold, HOLD_WAIT_MS, true);
+	command = (struct held_command){.words = call->command, .alone = json_truth(call->args, "close")};
 	if (status == OK)
-		status = hold_run(&hold, call->command, json_truth(call->args, "close"), &call->exit, call->why);
+		status = hold_run(&hold, &command, &call->exit, call->why);
 	if (status != OK && ours > 0)
 		call->exit = (int)ours;
 	return status;
@@ -352,7 +354,7 @@ static const struct param list_params[] = {
 };
 static const struct param role_params[] = {
 	{"role", PARAM_TEXT, "ROLE", "the role; default: lists all", true, false, false},
-	{"priority", PARAM_WHOLE, "N", "-1000 to 1000; 0 is everybody's", false, false, false},
+	{"priority", PARAM_WHOLE, "N", "0 to 1000; everybody has 0", false, false, false},
 };
 
 static const struct verb verbs[] = {

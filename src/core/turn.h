@@ -1,0 +1,64 @@
+/*
+ * A turn is one exchange of a session with its model: a question, and an answer.  It is the lease `turn/<session>`, whose key
+ * exists before the client has given any id, so that a first turn excludes a second as any other does.
+ *
+ * The id to resume by is read, and the new one bound, while the turn is held: nobody else can have changed it meanwhile
+ * (Trinity #779 read it before its lock and wrote it after).  What was asked is kept even if no answer comes.
+ */
+#ifndef CORE_TURN_H
+#define CORE_TURN_H
+
+#include "core/binding.h"
+#include "core/lease.h"
+
+#define SLOT_RESUME "resume"
+#define TURN_TEXT_MAX ((size_t)1 << 20)
+#define TURN_KEY_MAX 300
+
+struct turn {
+	char id[ID_SIZE];
+	char session[ID_SIZE];
+	char slot[LABEL_MAX + 1];
+	int64_t fence;
+	char resume[ID_MAX + 1]; /* "" = cold */
+};
+
+/* The lease's name. */
+void turn_resource(const char *session, char out[RESOURCE_MAX + 1]);
+
+/*
+ * The lease is held with `fence`: the turn begins, with what to resume by.  One that was running before is lost: its holder is
+ * gone.  `question` may be NULL.  HELD when the lease isn't the caller's any more.
+ */
+enum status turn_open(struct txn *txn, const char *session, const char *slot, int64_t fence, const char *question,
+                      struct turn *out, struct buf *why) MUST_CHECK;
+
+/* What was to be resumed is gone: its slot is cleared, that is counted (metric resume_failures), and *turn is cold.  HELD. */
+enum status turn_go_cold(struct txn *txn, struct turn *turn, struct buf *why) MUST_CHECK;
+
+struct turn_end {
+	const char *session;
+	int64_t fence;
+	const char *slot;
+	const char *bind;   /* NULL = no id came */
+	const char *answer; /* NULL = none */
+	bool failed;
+};
+
+/*
+ * The turn ends: its id is bound, its answer stored, its lease given back, all or nothing.  HELD when the lease isn't the
+ * caller's any more; CONFLICT when the id is another session's (see binding_set), the turn going on.
+ */
+enum status turn_close(struct txn *txn, const struct turn_end *end, struct buf *why) MUST_CHECK;
+
+/* {"role","turn","text"} for each question and answer of the session, in order, added to `out`. */
+enum status turn_log(struct txn *txn, const char *session, json_t *out, struct buf *why) MUST_CHECK;
+
+/*
+ * Another system's name for the session's turn, such as Trinity's "session_lock:cold:ID".  CONFLICT when it is another session's.
+ * turn_key_find: NO_SUCH.
+ */
+enum status turn_key_set(struct txn *txn, const char *name, const char *session, struct buf *why) MUST_CHECK;
+enum status turn_key_find(struct txn *txn, const char *name, char out[ID_SIZE], struct buf *why) MUST_CHECK;
+
+#endif

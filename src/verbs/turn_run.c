@@ -1,0 +1,308 @@
+#include "clients/reply.h"
+#include "core/metric.h"
+#include "os/tee.h"
+#include "verbs/turn.h"
+
+#include <unistd.h>
+
+#define OUTPUT_MAX ((size_t)64 << 20) /* of a command's, searched for its id */
+#define ERRORS_MAX ((size_t)1 << 20)
+#define REST_MS 2000 /* for what it left running to stop printing */
+#define HOLE "{resume}"
+
+/* The command of one attempt. */
+struct attempt {
+	struct turn_work *work;
+	char **words;
+	struct tee out, err;
+	struct buf printed, errors;
+};
+
+/* A word that is the id and nothing else takes along the option before it: without an id that would eat the next word. */
+static bool
+is_option_for(const char *word, const char *next)
+{
+	return next != NULL && str_equal(next, HOLE) && word[0] == '-' && strchr(word, '=') == NULL;
+}
+
+static char *
+fill(const char *word, const char *resume)
+{
+	const char *hole = strstr(word, HOLE);
+	struct buf text;
+
+	buf_init(&text, (size_t)1 << 20);
+	for (; hole != NULL; hole = strstr(word, HOLE)) {
+		buf_add(&text, word, (size_t)(hole - word));
+		buf_text(&text, resume);
+		word = hole + strlen(HOLE);
+	}
+	buf_text(&text, word);
+	buf_add(&text, "", 1);
+	if (buf_status(&text) == OK)
+		return text.data;
+	buf_release(&text);
+	return NULL;
+}
+
+static void
+free_words(char **words)
+{
+	for (size_t i = 0; words != NULL && words[i] != NULL; i++)
+		free(words[i]);
+	free(words);
+}
+
+static char **
+make_words(char *const *command, const char *resume)
+{
+	size_t count = 0, used = 0;
+	char **words;
+
+	while (command[count] != NULL)
+		count++;
+	words = calloc(count + 1, sizeof *words);
+	for (size_t i = 0; words != NULL && i < count; i++) {
+		if (*resume == '\0' && (strstr(command[i], HOLE) != NULL || is_option_for(command[i], command[i + 1])))
+			continue;
+		words[used] = fill(command[i], resume);
+		if (words[used++] == NULL) {
+			free_words(words);
+			return NULL;
+		}
+	}
+	return words;
+}
+
+static void
+in_child(void *arg)
+{
+	const struct attempt *attempt = arg;
+	const struct turn *turn = &attempt->work->turn;
+
+	tee_child(&attempt->out);
+	tee_child(&attempt->err);
+	setenv("STILE_SESSION", turn->session, 1);
+	setenv("STILE_TURN", turn->id, 1);
+	if (turn->resume[0] == '\0')
+		unsetenv("STILE_RESUME");
+	else
+		setenv("STILE_RESUME", turn->resume, 1);
+}
+
+static void
+started(void *arg)
+{
+	struct attempt *attempt = arg;
+
+	tee_started(&attempt->out);
+	tee_started(&attempt->err);
+}
+
+static void
+attempt_release(struct attempt *attempt)
+{
+	free_words(attempt->words);
+	buf_release(&attempt->printed);
+	buf_release(&attempt->errors);
+}
+
+static enum status
+run_once(struct attempt *attempt, int *exit, struct buf *why)
+{
+	struct turn_work *work = attempt->work;
+	struct held_command command = {.in_child = in_child, .started = started, .arg = attempt};
+	enum status status;
+
+	buf_init(&attempt->printed, OUTPUT_MAX);
+	buf_init(&attempt->errors, ERRORS_MAX);
+	attempt->words = make_words(work->call->command, work->turn.resume);
+	if (attempt->words == NULL)
+		return why_not(why, NO_MEMORY, "out of memory");
+	if (attempt->words[0] == NULL)
+		return why_not(why, USAGE, "without an id to resume by no word of the command is left");
+	command.words = attempt->words;
+	status = tee_begin(&attempt->out, STDOUT_FILENO, OUTPUT_MAX, why);
+	if (status == OK && (status = tee_begin(&attempt->err, STDERR_FILENO, ERRORS_MAX, why)) != OK) {
+		tee_started(&attempt->out);
+		tee_end(&attempt->out, 0, &attempt->printed);
+	}
+	if (status != OK)
+		return status;
+	status = hold_command(&work->hold, &command, exit, why);
+	tee_end(&attempt->out, REST_MS, &attempt->printed);
+	tee_end(&attempt->err, REST_MS, &attempt->errors);
+	return status;
+}
+
+static enum status
+rule_go_cold(struct txn *txn, void *data, struct buf *why)
+{
+	struct turn_work *work = data;
+
+	txn->actor = work->caller.actor;
+	return turn_go_cold(txn, &work->turn, why);
+}
+
+static bool
+is_gone(const struct attempt *attempt, int exit)
+{
+	return exit != 0 && attempt->work->turn.resume[0] != '\0' &&
+	       (reply_is_gone(attempt->errors.data, attempt->errors.len) ||
+	        reply_is_gone(attempt->printed.data, attempt->printed.len));
+}
+
+/* Once; and once more without what is to be resumed, if that is gone. */
+static enum status
+run_command(struct attempt *attempt, int *exit, struct buf *why)
+{
+	struct turn_work *work = attempt->work;
+	enum status status = run_once(attempt, exit, why);
+
+	if (status != OK || !is_gone(attempt, *exit))
+		return status;
+	status = engine_run(&work->call->context->engine, rule_go_cold, work, why);
+	if (status != OK)
+		return status;
+	attempt_release(attempt);
+	return run_once(attempt, exit, why);
+}
+
+/* A single line. */
+static enum status
+read_id_file(const char *path, struct reply *reply, struct buf *why)
+{
+	struct buf text;
+	enum status status;
+
+	buf_init(&text, ID_MAX + 2);
+	status = turn_read_file(path, &text, why);
+	while (status == OK && text.len > 0 && strchr("\r\n", text.data[text.len - 1]) != NULL)
+		text.data[--text.len] = '\0';
+	if (status == OK)
+		status = str_check_id("the id in --id-file", text.data, ID_MAX, why);
+	if (status == OK)
+		snprintf(reply->id, sizeof reply->id, "%s", text.data);
+	buf_release(&text);
+	return status;
+}
+
+static enum status
+rule_bind(struct txn *txn, void *data, struct buf *why)
+{
+	struct turn_work *work = data;
+	struct binding_ask ask = {.session = work->session, .slot = work->end.slot, .value = work->end.bind, .rebind = true};
+	struct binding bound;
+
+	txn->actor = work->caller.actor;
+	return binding_set(txn, &ask, &bound, why);
+}
+
+/* An id that is another session's must not keep the answer from being kept: the turn ends without it, and that is told. */
+static enum status
+finish(struct turn_work *work, struct buf *why)
+{
+	enum status status = turn_finish(work, why), second;
+
+	if (status != CONFLICT)
+		return status;
+	second = engine_run(&work->call->context->engine, rule_bind, work, why);
+	work->end.bind = NULL;
+	work->end.failed = true;
+	status = turn_finish(work, second == CONFLICT ? NULL : why);
+	return status == OK ? CONFLICT : status;
+}
+
+static enum status
+end_turn(struct attempt *attempt, int exit, struct buf *why)
+{
+	struct turn_work *work = attempt->work;
+	const char *path = json_text(work->call->args, "id_file", NULL);
+	struct reply reply;
+	struct buf missing;
+	enum status status, read = OK;
+
+	buf_init(&missing, WHY_MAX);
+	reply_read(attempt->printed.data, attempt->printed.len, TURN_TEXT_MAX, &reply);
+	if (path != NULL) {
+		reply.id[0] = '\0';
+		read = read_id_file(path, &reply, &missing);
+	}
+	work->end = (struct turn_end){.session = work->session,
+	                              .fence = work->turn.fence,
+	                              .slot = work->turn.slot,
+	                              .bind = reply.id[0] == '\0' || exit != 0 ? NULL : reply.id,
+	                              .answer = exit != 0 && reply.text.len == 0 ? NULL : reply.text.data,
+	                              .failed = exit != 0};
+	status = finish(work, why);
+	/* of a command that failed no id is expected */
+	if (status == OK && read != OK && exit == 0)
+		status = why_not(why, read, "%s", missing.data);
+	buf_release(&missing);
+	buf_release(&reply.text);
+	return status;
+}
+
+/* What the command's last word says, unless it is no text. */
+static enum status
+read_question(struct turn_work *work)
+{
+	struct call *call = work->call;
+	const char *path = json_text(call->args, "message_file", NULL), *last = NULL;
+	enum status status = OK;
+
+	for (size_t i = 0; call->command[i] != NULL; i++)
+		last = i > 0 ? call->command[i] : NULL;
+	if (path != NULL)
+		status = turn_read_file(path, &work->message, call->why);
+	else if (last != NULL && strlen(last) < TURN_TEXT_MAX && str_check_long("", last, strlen(last), NULL) == OK)
+		buf_text(&work->message, last);
+	work->asked = path != NULL || work->message.len > 0;
+	return status == OK ? buf_status(&work->message) : status;
+}
+
+static enum status
+run(struct turn_work *work)
+{
+	struct call *call = work->call;
+	struct attempt attempt = {.work = work};
+	enum status status = read_question(work), ended;
+	struct buf why;
+
+	if (status == OK)
+		status = turn_find(work);
+	if (status == OK)
+		status = turn_take(work, HOLD_RUN_TTL_MS, true);
+	if (status != OK)
+		return status;
+	buf_init(&why, WHY_MAX);
+	status = run_command(&attempt, &call->exit, call->why);
+	/* whatever became of it the turn ends; when the lease was lost that is refused */
+	ended = end_turn(&attempt, status == OK ? call->exit : 1, &why);
+	if (status == OK && ended != OK) {
+		status = why_not(call->why, ended, "%s", why.data);
+		if (ended == HELD)
+			call->exit = 123;
+	}
+	buf_release(&why);
+	anchor_leave(&work->hold.anchor);
+	attempt_release(&attempt);
+	return status;
+}
+
+enum status
+turn_run(struct call *call)
+{
+	int64_t ours = json_whole(call->args, "status", -1);
+	struct turn_work work;
+	enum status status;
+
+	if (json_is_integer(json_object_get(call->args, "status")) && (ours < 1 || ours > 255))
+		return why_not(call->why, BAD_INPUT, "--status: 1 to 255");
+	turn_work_init(&work, call);
+	status = run(&work);
+	turn_work_release(&work);
+	if (status != OK && ours > 0)
+		call->exit = (int)ours;
+	return status;
+}
