@@ -55,6 +55,7 @@ struct db {
 	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
 	unsigned trips; /* answers waited for since db_begin */
 	bool writing, open; /* a transaction is */
+	bool unhurried;     /* this one's rule said so: nothing is lost if its writing is undone by a power cut, as it tells nobody */
 	bool unsettled;     /* what the last one read, and was rolled back, can't be brought to disk */
 };
 
@@ -68,7 +69,7 @@ db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 
 	db->trips = 0;
 	db->writing = write;
-	db->unsettled = false;
+	db->unsettled = db->unhurried = false;
 	db->open = status == OK;
 	return status;
 }

@@ -358,6 +358,9 @@ settle_commit(struct sqlite *store, uint32_t number, struct buf *why)
 	gate_leave(&store->gate);
 	/* who is woken may see it before it is on disk, and waits for that before he answers */
 	sqlite_wake_all(store);
+	/* whoever reads it waits for it himself */
+	if (store->db.unhurried)
+		return OK;
 	status = sqlite_wait(store, number, NULL);
 	if (status != OK)
 		return why_not(why, OUTCOME_UNKNOWN, "%s: the disk failed while committing; it is not known whether it was done; run "

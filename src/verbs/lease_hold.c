@@ -111,6 +111,8 @@ rule_release(struct txn *txn, void *arg, struct buf *why)
 	struct attempt *attempt = arg;
 
 	act(txn, attempt);
+	/* undone by a power cut it would be held by an anchor that is free then */
+	txn->db->unhurried = attempt->hold->stays;
 	return lease_release(txn, attempt->resource, attempt->fence, why);
 }
 
