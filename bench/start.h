@@ -1,4 +1,4 @@
-/* What the drivers share: programs that are compared, each with events of its own.  The word @ in a command is the slot. */
+/* What the drivers share: programs that are compared, each with events of its own.  The word @ in a command is the slot, @-- is --. */
 #ifndef BENCH_START_H
 #define BENCH_START_H
 
@@ -29,7 +29,7 @@ programs_open(struct program *programs, int slots, int argc, char **argv, int at
 
 		feed_open(&program->feed, argv[at + 1], slots);
 		for (at += 2; at < argc && strcmp(argv[at], "--") != 0 && words < WORDS_MAX; at++)
-			program->argv[words++] = argv[at];
+			program->argv[words++] = strcmp(argv[at], "@--") == 0 ? argv[at] + 1 : argv[at];
 	}
 	return count;
 }
