@@ -253,7 +253,7 @@ lease_look(struct txn *txn, const char *name, int64_t ticket, struct lease *out,
 {
 	struct resource resource;
 	const struct leased *mine;
-	enum status status = resource_load(txn, name, &resource, why);
+	enum status status = resource_load_with(txn, name, ticket, &resource, why);
 
 	if (status != OK)
 		return status;
@@ -289,7 +289,7 @@ lease_give_up(struct txn *txn, const char *name, int64_t ticket, struct lease *o
 {
 	struct resource resource;
 	struct leased *mine;
-	enum status status = resource_load(txn, name, &resource, why);
+	enum status status = resource_load_with(txn, name, ticket, &resource, why);
 
 	if (status != OK)
 		return status;

@@ -2,7 +2,7 @@
 
 #include "core/audit.h"
 
-#define LOADED_MAX 600 /* holders and the first waiters: the others' turn is later anyway */
+#define LOADED_MAX 300 /* waiters: the others' turn is later anyway */
 
 static void
 copy(char *out, size_t size, const struct db_rows *rows, size_t row, size_t column)
@@ -74,20 +74,28 @@ new_resource(const char *name, struct resource *out, struct buf *why)
 }
 
 enum status
-resource_load(struct txn *txn, const char *name, struct resource *out, struct buf *why)
+resource_load_with(struct txn *txn, const char *name, int64_t ticket, struct resource *out, struct buf *why)
 {
 	struct db_rows rows;
 	size_t at = 0;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES " WHERE r.project = $1 AND r.resource = $2"
-	                            " ORDER BY " RESOURCE_ORDER " LIMIT $3",
-	                            DB_TEXT(txn->project), DB_TEXT(name), DB_INT(LOADED_MAX));
+	enum status status = db_ask(
+		txn->db, &rows, why,
+		"SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES " WHERE r.project = $1 AND r.resource = $2"
+		" AND (l.ticket IS NULL OR l.fence > 0 OR l.ticket = $3 OR l.ticket IN (SELECT w.ticket FROM lease w"
+		" WHERE w.project = $1 AND w.resource = $2 AND w.fence = 0 ORDER BY w.ticket LIMIT $4)) ORDER BY " RESOURCE_ORDER,
+		DB_TEXT(txn->project), DB_TEXT(name), DB_INT(ticket), DB_INT(LOADED_MAX));
 
 	if (status != OK)
 		return status;
 	status = rows.count > 0 ? resource_take(&rows, &at, out, why) : new_resource(name, out, why);
 	db_rows_release(&rows);
 	return status;
+}
+
+enum status
+resource_load(struct txn *txn, const char *name, struct resource *out, struct buf *why)
+{
+	return resource_load_with(txn, name, 0, out, why);
 }
 
 void

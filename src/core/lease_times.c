@@ -1,6 +1,6 @@
 #include "core/lease_resource.h"
 
-/* Each class is about 1.41 times as long as the one before; the last has everything from 12 days on. */
+/* Each class is about 1.41 times as long as the one before; the last has everything over 6 days. */
 #define CLASSES 60
 #define KEPT_MAX 1000 /* when so many are counted all are halved, so that the last ones count most */
 

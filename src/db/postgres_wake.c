@@ -32,7 +32,13 @@ postgres_listen(struct db *db, char address[WAKE_SIZE], struct buf *why)
 	struct postgres *store = (struct postgres *)db;
 	enum status status = OK;
 
-	if (store->channel[0] == '\0' && store->conn != NULL && store->met && !store->pooled)
+	/* a first answer tells whether there is a pooler between */
+	if (store->conn == NULL || !store->met) {
+		status = db_begin(db, false, POSTGRES_WAIT_MIN_MS, why);
+		if (status == OK)
+			db_rollback(db);
+	}
+	if (status == OK && store->channel[0] == '\0' && store->conn != NULL && !store->pooled)
 		status = begin_listening(store, why);
 	memcpy(address, store->channel, WAKE_SIZE);
 	return status;

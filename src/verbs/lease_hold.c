@@ -2,6 +2,8 @@
 
 #include "os/clock.h"
 
+#define KEEP_LIMIT_MS 2000 /* for the store, when what is held is renewed over a wait */
+
 struct attempt {
 	struct hold *hold;
 	struct lease_ask *ask;
@@ -58,8 +60,6 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	struct lease_ask *ask = attempt->ask;
 	enum status status = hold->found ? OK : find_caller(txn, hold, why);
 
-	if (status == OK && hold->role != NULL)
-		status = lease_priority(txn, hold->role, &ask->priority, why);
 	if (status != OK)
 		return status;
 	txn->actor = hold->caller.actor;
@@ -68,6 +68,14 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	if (ask->process.pid == 0)
 		ask->process = hold->caller.session.process;
 	return lease_acquire(txn, ask, attempt->lease, why);
+}
+
+static enum status
+rule_priority(struct txn *txn, void *arg, struct buf *why)
+{
+	struct attempt *attempt = arg;
+
+	return lease_priority(txn, attempt->hold->role, &attempt->ask->priority, why);
 }
 
 /* As the caller that was found.  Without one the rule finds its own. */
@@ -125,17 +133,51 @@ rule_renew(struct txn *txn, void *arg, struct buf *why)
 	return lease_renew(txn, attempt->resource, attempt->fence, attempt->ttl_ms, attempt->lease, why);
 }
 
+static int64_t
+least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void
+plan_renewal(struct hold *hold)
+{
+	int64_t now_ms = clock_boot_ms(), left_ms = hold->safe_boot_ms - now_ms;
+
+	hold->renew_boot_ms = now_ms + (left_ms < 3 ? 1 : left_ms / 3);
+}
+
+/* What is held already must not be lost over the wait for the next: renewed in time.  HELD when it was lost. */
+static enum status
+keep_held(struct hold *hold, struct buf *why)
+{
+	enum status status;
+
+	if (hold->count == 0 || clock_boot_ms() < hold->renew_boot_ms)
+		return OK;
+	status = hold_renew(hold, KEEP_LIMIT_MS, why);
+	if (status != OK && status != HELD && clock_boot_ms() < hold->safe_boot_ms)
+		return OK;
+	return status;
+}
+
 /* A store that is away for a moment is no answer: whoever waits looks again. */
 static enum status
 wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struct buf *why)
 {
+	struct hold *hold = attempt->hold;
+
 	for (;;) {
-		int64_t left_ms = until_ms - clock_boot_ms();
+		int64_t now_ms = clock_boot_ms(), left_ms = until_ms - now_ms, doze_ms = least(left_ms, WAKE_RECHECK_MS);
 		enum status status;
 
-		if (left_ms <= 0)
+		if (hold->count > 0)
+			doze_ms = least(doze_ms, hold->renew_boot_ms - now_ms);
+		if (left_ms <= 0 || keep_held(hold, why) == HELD)
 			return engine_run(engine, rule_give_up, attempt, why);
-		engine->db->ops->wait(engine->db, left_ms < WAKE_RECHECK_MS ? left_ms : WAKE_RECHECK_MS);
+		if (doze_ms > 0)
+			engine->db->ops->wait(engine->db, doze_ms);
+		hold->asked_boot_ms = clock_boot_ms();
 		status = engine_read(engine, rule_look, attempt, why);
 		if (status == NO_SUCH)
 			return engine_run(engine, rule_give_up, attempt, why);
@@ -157,9 +199,12 @@ take_one(struct hold *hold, struct lease_ask *ask, int64_t until_ms, struct leas
 
 	ask->wait = left_ms > 0;
 	ask->wait_ms = left_ms > 0 ? left_ms : 0;
-	if (ask->wait)
+	if (hold->role != NULL)
+		status = engine_read(engine, rule_priority, &attempt, why);
+	if (status == OK && ask->wait)
 		status = engine->db->ops->listen(engine->db, address, why);
 	ask->wake = address;
+	hold->asked_boot_ms = clock_boot_ms();
 	if (status == OK)
 		status = engine_run(engine, rule_acquire, &attempt, why);
 	attempt.ticket = out->ticket;
@@ -170,6 +215,18 @@ static int
 by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct lease_ask *)a)->resource, ((const struct lease_ask *)b)->resource);
+}
+
+/* The one at hold->count was granted. */
+static void
+add_held(struct hold *hold)
+{
+	const struct lease *lease = &hold->leases[hold->count];
+	int64_t until_ms = hold->asked_boot_ms + lease->expires_ms - hold->context->engine.db->now_ms;
+
+	hold->safe_boot_ms = hold->count == 0 ? until_ms : least(hold->safe_boot_ms, until_ms);
+	hold->count++;
+	plan_renewal(hold);
 }
 
 enum status
@@ -191,13 +248,14 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 
 		asks[i].anchor = hold->anchor.fd >= 0 ? hold->anchor.name : "";
 		asks[i].anchored = stays;
-		hold->safe_boot_ms = clock_boot_ms() + asks[i].ttl_ms;
 		status = take_one(hold, &asks[i], began_ms + wait_ms, lease, why);
 		if (status == OK)
-			hold->count++;
+			add_held(hold);
 		else
 			*other = *lease;
 	}
+	if (status == OK)
+		status = keep_held(hold, why);
 	if (status != OK && hold_release(hold, NULL) != OK)
 		return status;
 	if (status == OK && !stays)
@@ -209,7 +267,7 @@ enum status
 hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why)
 {
 	struct engine *engine = &hold->context->engine;
-	int64_t before_ms = engine->wait_ms, now_ms = clock_boot_ms(), least_ms = HOLD_STEP_TTL_MS;
+	int64_t before_ms = engine->wait_ms, now_ms = clock_boot_ms(), least_ms = LEASE_TTL_MAX_MS;
 	enum status status = OK;
 
 	engine->wait_ms = limit_ms;
@@ -218,12 +276,12 @@ hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why)
 		struct attempt attempt = {.hold = hold, .resource = lease->resource, .fence = lease->fence, .lease = lease};
 
 		status = engine_run(engine, rule_renew, &attempt, why);
-		if (lease->expires_ms - engine->db->now_ms < least_ms)
-			least_ms = lease->expires_ms - engine->db->now_ms;
+		least_ms = least(least_ms, lease->expires_ms - engine->db->now_ms);
 	}
 	engine->wait_ms = before_ms;
 	if (status == OK)
 		hold->safe_boot_ms = now_ms + least_ms;
+	plan_renewal(hold);
 	return status;
 }
 

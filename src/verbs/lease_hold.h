@@ -23,7 +23,9 @@ struct hold {
 	struct anchor anchor; /* fd -1 = none */
 	struct lease leases[HOLD_MAX];
 	size_t count;
-	int64_t safe_boot_ms; /* clock_boot_ms until which all are surely held */
+	int64_t asked_boot_ms; /* clock_boot_ms before the last look at the store */
+	int64_t safe_boot_ms;  /* until which all are surely held */
+	int64_t renew_boot_ms; /* from which on they should be renewed */
 };
 
 /* Of this context, for the caller that `session` (may be NULL) names or who is found.  Nothing is done yet. */
@@ -31,9 +33,9 @@ void hold_init(struct hold *hold, struct context *context, const char *session, 
 
 /*
  * Takes what `asks` name (resource, slots, shared, ttl_ms, max_ms; process, or the caller's agent if its pid is 0), waiting
- * `wait_ms` in all; 0 = not at all.  With `stays` they are held as long as hold->anchor is; else by that process.  The statuses
- * of lease_acquire and caller_find, with *other = who has what could not be had; BUSY after a wait.  Those taken before it are
- * given back.
+ * `wait_ms` in all; 0 = not at all.  What is held already is renewed meanwhile.  With `stays` they are held as long as
+ * hold->anchor is; else by that process.  The statuses of lease_acquire and caller_find, with *other = who has what could not
+ * be had; BUSY after a wait.  Those taken before it are given back.
  */
 enum status hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_ms, bool stays, struct lease *other,
                       struct buf *why) MUST_CHECK;

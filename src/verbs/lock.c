@@ -129,7 +129,7 @@ run_run(struct call *call)
 	command = (struct held_command){.words = call->command, .alone = json_truth(call->args, "close")};
 	if (status == OK)
 		status = hold_run(&hold, &command, &call->exit, call->why);
-	if (status != OK && ours > 0)
+	if (status != OK && ours > 0 && ours <= 255)
 		call->exit = (int)ours;
 	return status;
 }
@@ -278,7 +278,7 @@ rule_role(struct txn *txn, void *data, struct buf *why)
 
 	if (status == OK)
 		status = lease_set_priority(txn, arg(work->call, "role"), json_whole(work->call->args, "priority", 0), why);
-	return status == OK ? rule_roles(txn, data, why) : status;
+	return status;
 }
 
 static enum status
@@ -292,8 +292,9 @@ run_role(struct call *call)
 		status = why_not(call->why, USAGE, "a role and its --priority, or neither for the list");
 	if (status != OK)
 		return status;
-	return sets ? engine_run(&call->context->engine, rule_role, &work, call->why)
-	            : engine_read(&call->context->engine, rule_roles, &work, call->why);
+	if (sets)
+		status = engine_run(&call->context->engine, rule_role, &work, call->why);
+	return status == OK ? engine_read(&call->context->engine, rule_roles, &work, call->why) : status;
 }
 
 #define NAME \

@@ -1,0 +1,238 @@
+#include "lib/linear.h"
+
+#include <string.h>
+
+#define SLOTS_MAX 4
+
+struct leased {
+	int64_t last;   /* fence */
+	int64_t now_ms; /* of the last grant or renewal */
+	int64_t done;
+	struct {
+		int64_t fence; /* 0 = free */
+		int64_t until_ms;
+		int64_t process;
+	} slots[SLOTS_MAX];
+};
+
+_Static_assert(sizeof(struct leased) <= LINEAR_STATE_MAX, "a state has room");
+
+static bool
+is_known(const struct linear_op *op)
+{
+	return op->returned != LINEAR_NEVER;
+}
+
+static int64_t
+slot_of(const struct linear_model *model, const struct leased *state, int64_t fence)
+{
+	for (int64_t slot = 0; slot < model->slots; slot++)
+		if (fence > 0 && state->slots[slot].fence == fence)
+			return slot;
+	return -1;
+}
+
+static bool
+hold(struct leased *state, int64_t slot, const struct linear_op *op, int64_t until_ms)
+{
+	state->last++;
+	state->slots[slot].fence = state->last;
+	state->slots[slot].until_ms = until_ms;
+	state->slots[slot].process = op->process;
+	return true;
+}
+
+/* A killed process's: the lowest free slot, else the one that is overdue first, until it is found dead. */
+static bool
+acquire_unknown(const struct linear_model *model, struct leased *state, const struct linear_op *op)
+{
+	int64_t first = 0;
+
+	for (int64_t slot = 0; slot < model->slots; slot++) {
+		if (state->slots[slot].fence == 0)
+			return hold(state, slot, op, INT64_MAX);
+		if (state->slots[slot].until_ms < state->slots[first].until_ms)
+			first = slot;
+	}
+	return state->slots[first].until_ms < INT64_MAX && hold(state, first, op, INT64_MAX);
+}
+
+/* A refusal to one who holds it no more: another has its slot, or it was found overdue when another was let in beside. */
+static bool
+is_lost(struct leased *state, int64_t slot)
+{
+	if (slot < 0)
+		return true;
+	if (state->slots[slot].until_ms > state->now_ms)
+		return false;
+	memset(&state->slots[slot], 0, sizeof state->slots[slot]);
+	return true;
+}
+
+/* Refused: all slots are taken.  Granted: its slot is free, or overdue at that instant of the store's clock, which only grows. */
+static bool
+acquire(const struct linear_model *model, struct leased *state, const struct linear_op *op)
+{
+	bool full = true;
+
+	if (!is_known(op))
+		return acquire_unknown(model, state, op);
+	for (int64_t slot = 0; slot < model->slots; slot++)
+		full = full && state->slots[slot].fence != 0;
+	if (op->status == LINEAR_HELD)
+		return full;
+	if (op->status != LINEAR_OK || op->slot < 0 || op->slot >= model->slots || op->got != state->last + 1)
+		return false;
+	if (op->at_ms < state->now_ms || op->until_ms <= op->at_ms)
+		return false;
+	if (state->slots[op->slot].fence != 0 && state->slots[op->slot].until_ms > op->at_ms)
+		return false;
+	state->now_ms = op->at_ms;
+	return hold(state, op->slot, op, op->until_ms);
+}
+
+static bool
+renew(const struct linear_model *model, struct leased *state, const struct linear_op *op)
+{
+	int64_t slot = slot_of(model, state, op->asked);
+
+	if (!is_known(op)) {
+		if (slot >= 0)
+			state->slots[slot].until_ms = INT64_MAX;
+		return slot >= 0;
+	}
+	if (op->status == LINEAR_HELD)
+		return is_lost(state, slot);
+	if (op->status != LINEAR_OK || slot < 0 || op->at_ms < state->now_ms)
+		return false;
+	state->now_ms = op->at_ms;
+	state->slots[slot].until_ms = op->until_ms;
+	return true;
+}
+
+static bool
+release(const struct linear_model *model, struct leased *state, const struct linear_op *op)
+{
+	int64_t slot = slot_of(model, state, op->asked);
+
+	if (is_known(op) && op->status != LINEAR_OK)
+		return op->status == LINEAR_HELD && is_lost(state, slot);
+	if (slot < 0)
+		return false;
+	memset(&state->slots[slot], 0, sizeof state->slots[slot]);
+	return true;
+}
+
+/* From its death on a process's leases may end at any time. */
+static bool
+die(const struct linear_model *model, struct leased *state, const struct linear_op *op)
+{
+	bool any = false;
+
+	for (int64_t slot = 0; slot < model->slots; slot++)
+		if (state->slots[slot].fence != 0 && state->slots[slot].process == op->process) {
+			memset(&state->slots[slot], 0, sizeof state->slots[slot]);
+			any = true;
+		}
+	return any;
+}
+
+static bool
+lease_step(const struct linear_model *model, void *state, const struct linear_op *op)
+{
+	switch (op->kind) {
+	case LEASE_ACQUIRE:
+		return acquire(model, state, op);
+	case LEASE_RENEW:
+		return renew(model, state, op);
+	case LEASE_RELEASE:
+		return release(model, state, op);
+	default:
+		return die(model, state, op);
+	}
+}
+
+static bool
+counter_step(const struct linear_model *model, void *data, const struct linear_op *op)
+{
+	int64_t *state = data;
+
+	(void)model;
+	if (op->kind == COUNTER_READ)
+		return !is_known(op) || *state == op->got;
+	*state += op->asked;
+	return true;
+}
+
+struct text {
+	int64_t version;
+	int64_t text;
+};
+
+static bool
+instruction_step(const struct linear_model *model, void *data, const struct linear_op *op)
+{
+	struct text *state = data;
+
+	(void)model;
+	if (op->kind == TEXT_READ)
+		return !is_known(op) || (op->slot == state->version && op->got == state->text);
+	if (is_known(op) && op->status == LINEAR_CONFLICT)
+		return state->version != op->asked;
+	if (state->version != op->asked || (is_known(op) && op->got != op->asked + 1))
+		return false;
+	state->version++;
+	state->text = op->wrote;
+	return true;
+}
+
+/* 0 not there, 1 issued, 2 consumed. */
+static bool
+token_step(const struct linear_model *model, void *data, const struct linear_op *op)
+{
+	int64_t *state = data;
+	int64_t before = op->kind == TOKEN_ISSUE ? 0 : 1;
+
+	(void)model;
+	if (!is_known(op) || op->status == LINEAR_OK) {
+		if (*state != before)
+			return false;
+		*state = before + 1;
+		return true;
+	}
+	if (op->kind == TOKEN_ISSUE)
+		return op->status == LINEAR_CONFLICT && *state > 0;
+	return (op->status == LINEAR_NO_SUCH && *state == 0) || (op->status == LINEAR_CONFLICT && *state == 2);
+}
+
+static bool
+task_step(const struct linear_model *model, void *data, const struct linear_op *op)
+{
+	struct leased *state = data;
+
+	if (op->kind == TASK_DIE)
+		return die(model, state, op);
+	if (is_known(op) && op->status == LINEAR_CONFLICT)
+		return state->done != 0;
+	if (state->done != 0)
+		return is_known(op) && op->status == LINEAR_HELD && op->kind != TASK_CLAIM;
+	if (op->kind == TASK_CLAIM)
+		return acquire(model, state, op);
+	if (!release(model, state, op))
+		return false;
+	state->done = op->kind == TASK_DONE && (!is_known(op) || op->status == LINEAR_OK);
+	return true;
+}
+
+static const char *const lease_kinds[] = {"acquire", "renew", "release", "die"};
+static const char *const counter_kinds[] = {"add", "read"};
+static const char *const text_kinds[] = {"edit", "read"};
+static const char *const token_kinds[] = {"issue", "consume"};
+static const char *const task_kinds[] = {"claim", "done", "release", "die"};
+
+const struct linear_model linear_lock = {"lock", sizeof(struct leased), 1, lease_step, lease_kinds};
+const struct linear_model linear_semaphore = {"semaphore", sizeof(struct leased), 2, lease_step, lease_kinds};
+const struct linear_model linear_counter = {"counter", sizeof(int64_t), 0, counter_step, counter_kinds};
+const struct linear_model linear_instruction = {"instruction", sizeof(struct text), 0, instruction_step, text_kinds};
+const struct linear_model linear_token = {"token", sizeof(int64_t), 0, token_step, token_kinds};
+const struct linear_model linear_task = {"task", sizeof(struct leased), 1, task_step, task_kinds};
