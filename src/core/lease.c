@@ -248,24 +248,36 @@ lease_check(struct txn *txn, const char *name, int64_t fence, struct lease *out,
 	return status;
 }
 
+/* OK, QUEUED, NO_SUCH. */
+static enum status
+state_of(struct resource *resource, int64_t ticket, struct lease *out, struct buf *why)
+{
+	const struct leased *mine = resource_ticket(resource, ticket);
+
+	if (mine == NULL)
+		return why_not(why, NO_SUCH, "%s: the ticket %lld is gone: its time was over", resource->name, (long long)ticket);
+	*out = mine->lease;
+	return mine->lease.fence > 0 ? OK : QUEUED;
+}
+
 enum status
 lease_look(struct txn *txn, const char *name, int64_t ticket, struct lease *out, bool *tend, struct buf *why)
 {
 	struct resource resource;
-	const struct leased *mine;
-	enum status status = resource_load_with(txn, name, ticket, &resource, why);
+	enum status status = resource_load_ticket(txn, name, ticket, &resource, why);
 
+	*tend = false;
 	if (status != OK)
 		return status;
-	mine = resource_ticket(&resource, ticket);
-	*tend = false;
-	if (mine == NULL) {
-		status = why_not(why, NO_SUCH, "%s: the ticket %lld is gone: its time was over", name, (long long)ticket);
-	} else {
-		*out = mine->lease;
-		status = mine->lease.fence > 0 ? OK : QUEUED;
-		*tend = status == QUEUED && resource_wants_tending(txn, &resource);
-	}
+	status = state_of(&resource, ticket, out, why);
+	resource_release(&resource);
+	if (status != QUEUED)
+		return status;
+	status = resource_load_with(txn, name, ticket, &resource, why);
+	if (status != OK)
+		return status;
+	status = state_of(&resource, ticket, out, why);
+	*tend = status == QUEUED && resource_wants_tending(txn, &resource);
 	resource_release(&resource);
 	return status;
 }

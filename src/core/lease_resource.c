@@ -2,7 +2,7 @@
 
 #include "core/audit.h"
 
-#define LOADED_MAX 300 /* waiters: the others' turn is later anyway */
+#define LOADED_MAX 16 /* waiters, in their order: the others' turn is later anyway */
 
 static void
 copy(char *out, size_t size, const struct db_rows *rows, size_t row, size_t column)
@@ -73,23 +73,41 @@ new_resource(const char *name, struct resource *out, struct buf *why)
 	return out->items == NULL ? why_not(why, NO_MEMORY, "out of memory") : OK;
 }
 
+static enum status
+take_first(struct db_rows *rows, const char *name, struct resource *out, struct buf *why)
+{
+	size_t at = 0;
+	enum status status = rows->count > 0 ? resource_take(rows, &at, out, why) : new_resource(name, out, why);
+
+	db_rows_release(rows);
+	return status;
+}
+
 enum status
 resource_load_with(struct txn *txn, const char *name, int64_t ticket, struct resource *out, struct buf *why)
 {
 	struct db_rows rows;
-	size_t at = 0;
-	enum status status = db_ask(
-		txn->db, &rows, why,
-		"SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES " WHERE r.project = $1 AND r.resource = $2"
-		" AND (l.ticket IS NULL OR l.fence > 0 OR l.ticket = $3 OR l.ticket IN (SELECT w.ticket FROM lease w"
-		" WHERE w.project = $1 AND w.resource = $2 AND w.fence = 0 ORDER BY w.ticket LIMIT $4)) ORDER BY " RESOURCE_ORDER,
-		DB_TEXT(txn->project), DB_TEXT(name), DB_INT(ticket), DB_INT(LOADED_MAX));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES " WHERE r.project = $1 AND r.resource = $2"
+	           " AND (l.ticket IS NULL OR l.fence > 0 OR l.ticket = $3 OR l.ticket IN (SELECT w.ticket FROM lease w"
+	           " WHERE w.project = $1 AND w.resource = $2 AND w.fence = 0 ORDER BY CASE WHEN w.passed < $4 THEN 1 ELSE 0 END,"
+	           " CASE WHEN w.passed < $4 THEN -w.priority ELSE 0 END, w.ticket LIMIT $5)) ORDER BY " RESOURCE_ORDER,
+	           DB_TEXT(txn->project), DB_TEXT(name), DB_INT(ticket), DB_INT(LEASE_PASSED_MAX), DB_INT(LOADED_MAX));
 
-	if (status != OK)
-		return status;
-	status = rows.count > 0 ? resource_take(&rows, &at, out, why) : new_resource(name, out, why);
-	db_rows_release(&rows);
-	return status;
+	return status == OK ? take_first(&rows, name, out, why) : status;
+}
+
+enum status
+resource_load_ticket(struct txn *txn, const char *name, int64_t ticket, struct resource *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES
+	                            " WHERE r.project = $1 AND r.resource = $2 AND l.ticket = $3",
+	                            DB_TEXT(txn->project), DB_TEXT(name), DB_INT(ticket));
+
+	return status == OK ? take_first(&rows, name, out, why) : status;
 }
 
 enum status
@@ -347,17 +365,20 @@ grant(struct txn *txn, struct resource *resource, struct leased *item, int64_t s
 	txn->db->ops->wake(txn->db, lease->wake);
 }
 
+/*
+ * Those who came before it and still wait.  Without a priority it had none before it: all that wait have none then, or were passed
+ * often enough and come first.
+ */
 static void
-count_passed(struct resource *resource, const struct lease *granted)
+count_passed(struct txn *txn, struct resource *resource, const struct lease *granted)
 {
-	for (size_t i = 0; i < resource->count; i++) {
-		struct leased *item = &resource->items[i];
-
-		if (waits(item) && item->lease.ticket < granted->ticket) {
-			item->lease.passed++;
-			item->change = item->change == LEASE_SAME ? LEASE_CHANGED : item->change;
-		}
-	}
+	if (granted->priority == 0 || granted->passed >= LEASE_PASSED_MAX)
+		return;
+	db_run(txn->db, "UPDATE lease SET passed = passed + 1 WHERE project = $1 AND resource = $2 AND fence = 0 AND ticket < $3",
+	       DB_TEXT(txn->project), DB_TEXT(resource->name), DB_INT(granted->ticket));
+	for (size_t i = 0; i < resource->count; i++)
+		if (waits(&resource->items[i]) && resource->items[i].lease.ticket < granted->ticket)
+			resource->items[i].lease.passed++;
 }
 
 static bool
@@ -386,7 +407,7 @@ resource_tend(struct txn *txn, struct resource *resource)
 		if (slot < 0)
 			return;
 		grant(txn, resource, next, slot);
-		count_passed(resource, &next->lease);
+		count_passed(txn, resource, &next->lease);
 	}
 }
 

@@ -40,12 +40,14 @@ struct resource {
 enum status resource_take(const struct db_rows *rows, size_t *at, struct resource *out, struct buf *why) MUST_CHECK;
 
 /*
- * All that hold it and the first of those who wait; resource_load_with has that ticket too, however far behind.  One round trip.
- * The caller releases it on OK.
+ * All that hold it and the first of those who wait, by whose turn it is; resource_load_with has that ticket too, however far
+ * behind; resource_load_ticket has it alone.  One round trip.  The caller releases it on OK.
  */
 enum status resource_load(struct txn *txn, const char *name, struct resource *out, struct buf *why) MUST_CHECK;
 enum status resource_load_with(struct txn *txn, const char *name, int64_t ticket, struct resource *out,
                                struct buf *why) MUST_CHECK;
+enum status resource_load_ticket(struct txn *txn, const char *name, int64_t ticket, struct resource *out,
+                                 struct buf *why) MUST_CHECK;
 void resource_release(struct resource *resource);
 
 /* Queued. */

@@ -302,7 +302,7 @@ turn_run(struct call *call)
 	turn_work_init(&work, call);
 	status = run(&work);
 	turn_work_release(&work);
-	if (status != OK && ours > 0)
+	if (status != OK && ours > 0 && ours <= 255)
 		call->exit = (int)ours;
 	return status;
 }

@@ -281,11 +281,11 @@ a_role_has_the_priority_it_was_given_and_none_else(void **state)
 	assert_int_equal(lease_priority(txn, "release", &priority, NULL), OK);
 	assert_int_equal(priority, 0);
 	assert_int_equal(lease_set_priority(txn, "release", 1000, NULL), OK);
-	assert_int_equal(lease_set_priority(txn, "release", -1000, NULL), OK);
+	assert_int_equal(lease_set_priority(txn, "release", 3, NULL), OK);
 	assert_int_equal(lease_priority(txn, "release", &priority, NULL), OK);
-	assert_int_equal(priority, -1000);
+	assert_int_equal(priority, 3);
 	assert_int_equal(lease_set_priority(txn, "release", 1001, &leasing->bench.why), BAD_INPUT);
-	assert_int_equal(lease_set_priority(txn, "release", -1001, &leasing->bench.why), BAD_INPUT);
+	assert_int_equal(lease_set_priority(txn, "release", -1, &leasing->bench.why), BAD_INPUT);
 	assert_int_equal(lease_set_priority(txn, "", 1, &leasing->bench.why), BAD_INPUT);
 	assert_int_equal(lease_set_priority(txn, "night", 5, NULL), OK);
 	assert_int_equal(lease_roles(txn, roles, NULL), OK);
