@@ -240,7 +240,8 @@ lease_check(struct txn *txn, const char *name, int64_t fence, struct lease *out,
 	if (status != OK)
 		return status;
 	status = find_own(txn, &resource, fence, &mine, why);
-	if (status == OK && txn->now_ms >= mine->lease.expires_ms && lease_liveness(txn, &mine->lease) != LIVENESS_ALIVE)
+	if (status == OK && txn->now_ms >= mine->lease.expires_ms && lease_liveness(txn, &mine->lease) != LIVENESS_ALIVE &&
+	    !lease_is_proven(txn, &mine->lease))
 		status = refuse(HELD, name, &mine->lease, txn->now_ms, "; renew it first", why);
 	if (status == OK)
 		*out = mine->lease;

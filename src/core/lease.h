@@ -20,7 +20,8 @@
 #include "core/session.h"
 
 #define RESOURCE_MAX 300
-#define ANCHOR_MAX 160 /* bytes of an anchor's name, with the NUL */
+#define ANCHOR_MAX 160  /* bytes of an anchor's name, with the NUL */
+#define LEASE_PROOF ';' /* in an anchor's name, before what the store gave as proof (db.h) */
 #define LEASE_SLOTS_MAX 256
 #define LEASE_PASSED_MAX 4
 #define LEASE_CHALLENGE_MS 5000

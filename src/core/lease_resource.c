@@ -230,6 +230,14 @@ lease_liveness(const struct txn *txn, const struct lease *lease)
 	return lease->process.pid == 0 ? LIVENESS_UNKNOWN : witness->process(witness->arg, &lease->process);
 }
 
+bool
+lease_is_proven(const struct txn *txn, const struct lease *lease)
+{
+	const char *proof = strchr(lease->anchor, LEASE_PROOF);
+
+	return proof != NULL && lease->anchored && txn->witness != NULL && txn->db->ops->proven(txn->db, proof + 1);
+}
+
 enum verdict { STAYS, IS_OVERDUE, IS_CHALLENGED, IS_DEAD, IS_LATE, IS_SILENT };
 
 /* Whether it was challenged long enough ago. */
@@ -253,7 +261,7 @@ verdict_on(const struct txn *txn, const struct lease *lease)
 		return IS_DEAD;
 	if (txn->now_ms < lease->expires_ms)
 		return STAYS;
-	if (liveness == LIVENESS_UNKNOWN)
+	if (liveness == LIVENESS_UNKNOWN && !lease_is_proven(txn, lease))
 		return IS_LATE;
 	if (lease->challenged_ms == 0)
 		return IS_OVERDUE;

@@ -72,6 +72,9 @@ struct leased *resource_ticket(struct resource *resource, int64_t ticket);
 
 enum liveness lease_liveness(const struct txn *txn, const struct lease *lease);
 
+/* Of one whose liveness is unknown here: whether the store proves it alive.  A round trip where it can. */
+bool lease_is_proven(const struct txn *txn, const struct lease *lease);
+
 /* CONFLICT with `why` when waiting for `lease`, which is saved, closes a ring. */
 enum status lease_ring(struct txn *txn, const struct lease *lease, struct buf *why) MUST_CHECK;
 

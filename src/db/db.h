@@ -1,5 +1,5 @@
 /*
- * What Stile needs of a store: rows, a clock and a wake-up.  (The fourth, proof about a holder, is the kernel's: os/anchor.h.)
+ * What Stile needs of a store: rows, a clock, a wake-up, and proof that a holder lives.
  *
  * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
  * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come
@@ -13,6 +13,9 @@
  * Wake-up.  Who must wait for a row to change asks db_listen for an address, writes that into a row of its own and reads once
  * more; then db_wait returns when somebody has committed a db_wake to that address since the last look.  It is a hint and may
  * come for nothing or be lost with a connection: whoever waits looks again each WAKE_RECHECK_MS.
+ *
+ * Proof.  A holder on this machine is proven alive or dead by the kernel (os/anchor.h).  A server proves besides, for those on
+ * other machines, that a holder's connection is there; that it isn't proves nothing: a restart or a cut wire ends it too.
  *
  * SQL is a string literal (its address is its name in the statement cache), parameters are $1..$n in order of first
  * appearance, and where engines differ it has a token of dialect.h.
@@ -43,6 +46,10 @@ struct db_ops {
 	void (*wake)(struct db *db, const char *address);
 	/* Outside one: sleeps until woken, for limit_ms at most, or until a signal comes.  Being woken before counts, once. */
 	void (*wait)(struct db *db, int64_t limit_ms);
+	/* Outside one: what proves to others that this connection is there, "" where nothing does.  STORE_DOWN. */
+	enum status (*prove)(struct db *db, char proof[WAKE_SIZE], struct buf *why);
+	/* Inside one: whether the connection that gave `proof` is there.  One round trip, unless proof is "". */
+	bool (*proven)(struct db *db, const char *proof);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);

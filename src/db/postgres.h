@@ -23,6 +23,9 @@
  * Wake-up.  LISTEN on a channel of a random name, NOTIFY with nothing in it.  Behind a pooler there is none: a waiter looks again
  * each second.
  *
+ * Proof.  A session-level advisory lock on a random key, believed only with the backend that its proof names: anybody can
+ * lock any key.  Behind a pooler there is none.
+ *
  * A pooler that gives each transaction another backend is noticed, and then nothing is prepared by name.
  */
 #ifndef DB_POSTGRES_H

@@ -76,7 +76,7 @@ postgres_drop(struct postgres *store)
 	store->conn = NULL;
 	store->sent_count = 0;
 	store->met = false;
-	store->channel[0] = '\0';
+	store->channel[0] = store->proof[0] = '\0';
 	memset(store->statements, 0, sizeof store->statements);
 }
 

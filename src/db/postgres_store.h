@@ -33,6 +33,7 @@ struct postgres {
 	bool met; /* a first answer came on this connection: whether it is pooled is known */
 	bool pooled;
 	char channel[WAKE_SIZE]; /* that this connection listens on; "" = none */
+	char proof[WAKE_SIZE];   /* that it gave; "" = none */
 	bool unreplicated; /* the server said that it didn't wait for its standby */
 	int64_t wait_ms;   /* for other writers, in this transaction */
 	int64_t last_ms;   /* the last instant given */
@@ -66,10 +67,12 @@ void postgres_send_once(struct postgres *store, const char *sql);
  */
 enum status postgres_answers(struct postgres *store, PGresult **last, struct buf *why) MUST_CHECK;
 
-/* The engine's wake-up, as db.h has it. */
+/* The engine's wake-up and proof, as db.h has it. */
 enum status postgres_listen(struct db *db, char address[WAKE_SIZE], struct buf *why);
 void postgres_wake(struct db *db, const char *address);
 void postgres_sleep(struct db *db, int64_t limit_ms);
+enum status postgres_prove(struct db *db, char proof[WAKE_SIZE], struct buf *why);
+bool postgres_proven(struct db *db, const char *proof);
 
 /* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>". */
 enum status postgres_why(const struct postgres *store, const PGresult *result, struct buf *why);

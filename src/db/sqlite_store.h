@@ -77,10 +77,12 @@ enum status sqlite_unmarked(struct sqlite *store, struct buf *why) MUST_CHECK;
 /* Looks at a store that is marked, and opens it again when it is whole, saying so in `why`.  STORE_DOWN, BUSY. */
 enum status sqlite_mend(struct sqlite *store, struct buf *why) MUST_CHECK;
 
-/* The engine's wake-up, as db.h has it; and after a commit, or a rollback: those that were asked for are woken, or not. */
+/* The engine's wake-up and proof, as db.h has it; and after a commit, or a rollback: those that were asked for are woken, or not. */
 enum status sqlite_listen(struct db *db, char address[WAKE_SIZE], struct buf *why);
 void sqlite_wake(struct db *db, const char *address);
 void sqlite_sleep(struct db *db, int64_t limit_ms);
+enum status sqlite_prove(struct db *db, char proof[WAKE_SIZE], struct buf *why);
+bool sqlite_proven(struct db *db, const char *proof);
 void sqlite_wake_all(struct sqlite *store);
 void sqlite_wake_none(struct sqlite *store);
 

@@ -27,7 +27,7 @@ enum status anchor_take(struct anchor *anchor, const char *folder, struct buf *w
 void anchor_leave(struct anchor *anchor);
 
 /*
- * Whether anybody holds the anchor `name` in `folder`: ALIVE or DEAD.  UNKNOWN when it is no name of ours or of another file;
+ * Whether anybody holds the anchor `name` in `folder` (what follows a ';' isn't looked at): ALIVE or DEAD.  UNKNOWN when it is no name of ours or of another file;
  * and of another boot, unless `one_machine`: then nobody but this kernel has ever held one there, and that boot is over.
  */
 enum liveness anchor_liveness(const char *folder, const char *name, bool one_machine);

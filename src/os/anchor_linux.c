@@ -87,7 +87,7 @@ probe(int fd, const char *inode_and_byte)
 		return LIVENESS_UNKNOWN;
 	byte = strtoull(end + 1, &end, 10);
 	lock = lock_of((int64_t)byte);
-	if (*end != '\0' || byte > INT64_MAX - 1 || fcntl(fd, F_OFD_GETLK, &lock) != 0)
+	if ((*end != '\0' && *end != ';') || byte > INT64_MAX - 1 || fcntl(fd, F_OFD_GETLK, &lock) != 0)
 		return LIVENESS_UNKNOWN;
 	return lock.l_type == F_UNLCK ? LIVENESS_DEAD : LIVENESS_ALIVE;
 }

@@ -229,6 +229,20 @@ add_held(struct hold *hold)
 	plan_renewal(hold);
 }
 
+/* As long as we hold it our connection stays; who is on another machine sees that. */
+static enum status
+add_proof(struct hold *hold, struct buf *why)
+{
+	struct db *db = hold->context->engine.db;
+	size_t len = strlen(hold->anchor.name);
+	char proof[WAKE_SIZE];
+	enum status status = db->ops->prove(db, proof, why);
+
+	if (status == OK && proof[0] != '\0')
+		snprintf(hold->anchor.name + len, sizeof hold->anchor.name - len, "%c%s", LEASE_PROOF, proof);
+	return status;
+}
+
 enum status
 hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_ms, bool stays, struct lease *other,
           struct buf *why)
@@ -241,6 +255,8 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 		return why_not(why, BAD_INPUT, "at most %d at a time", HOLD_MAX);
 	if (stays || wait_ms > 0)
 		status = anchor_take(&hold->anchor, hold->context->address.folder, why);
+	if (status == OK && stays)
+		status = add_proof(hold, why);
 	/* everybody in the same order: nobody holds what another waits for who holds what he waits for */
 	qsort(asks, count, sizeof *asks, by_name);
 	for (size_t i = 0; i < count && status == OK; i++) {
