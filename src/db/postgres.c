@@ -19,12 +19,15 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
-/* Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed. */
+/*
+ * Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed.  What this
+ * connection was told already is kept with it: it may have been read only, at a time when the server's clock was ahead.
+ */
 static void
 send_begin_writing(struct postgres *store)
 {
 	char wait[24];
-	const struct db_value limit[] = {DB_TEXT(wait)}, project[] = {DB_TEXT(store->project)};
+	const struct db_value limit[] = {DB_TEXT(wait)}, known[] = {DB_TEXT(store->project), DB_INT(store->last_ms)};
 
 	snprintf(wait, sizeof wait, "%lldms", (long long)store->wait_ms);
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE");
@@ -33,10 +36,11 @@ send_begin_writing(struct postgres *store)
 	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)",
 	              limit, 1);
 	postgres_send(store,
-	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0, " NOW ")"
-	              " ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, " NOW ")"
+	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
+	              " greatest($2::bigint, " NOW ")) ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, $2, " NOW
+	              ")"
 	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store)",
-	              project, 1);
+	              known, 2);
 }
 
 static void
