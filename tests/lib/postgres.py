@@ -35,7 +35,7 @@ def as_user(*argv):
     return ["setpriv", "--pdeathsig", "QUIT", *user, "--", *argv]
 
 
-def begin(folder, argv):
+def begin(folder, argv, env=None):
     """Begins a server and waits until it tells, as it tells systemd, that it is ready -> Popen."""
     ready = os.path.join(folder, "ready")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, open(os.path.join(folder, "log"), "ab") as log:
@@ -44,18 +44,19 @@ def begin(folder, argv):
         notices.bind(ready)
         os.chmod(ready, 0o777)
         notices.settimeout(LIMIT)
-        process = subprocess.Popen(argv, stdout=log, stderr=log, env=dict(os.environ, NOTIFY_SOCKET=ready))
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=dict(os.environ, **(env or {}), NOTIFY_SOCKET=ready))
         while b"READY=1" not in notices.recv(4096):
             pass
     return process
 
 
 class Server:
-    def __init__(self, *settings, auth="trust"):
+    def __init__(self, *settings, auth="trust", env=None):
         self.folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
         os.chmod(self.folder, 0o755)
         self.data = os.path.join(self.folder, "data")
         self.settings = ["listen_addresses=", "unix_socket_directories=" + self.folder, "max_connections=100", *settings]
+        self.env = env
         self.process = None
         if os.geteuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
@@ -72,7 +73,7 @@ class Server:
 
     def start(self):
         settings = [word for setting in self.settings for word in ("-c", setting)]
-        self.process = begin(self.folder, self.command("postgres", "-D", self.data, *settings))
+        self.process = begin(self.folder, self.command("postgres", "-D", self.data, *settings), self.env)
 
     def crash(self):
         """As a power cut, but for what the kernel has taken over: nothing is written any more."""
