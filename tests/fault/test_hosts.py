@@ -1,4 +1,4 @@
-"""R4, R28, R50, R51, R53, R54, R67, R68, R80, N11: sessions on two machines keep every rule, whatever their clocks say.
+"""R4, R8, R28, R53, R54, R67, R68, R80, N11: sessions on two machines keep every rule, whatever their clocks say.
 
 The machines are namespaces of this one, each with network, processes, mounts, boot and clocks of its own; they share a server, which
 they reach by its Unix socket.  Where the kernel gives none of these, that is a failure and not a test less.

@@ -199,6 +199,11 @@ two_contradicting_instructions_added_at_once_are_one_conflict_rightly_decided(vo
 	                 race->rounds);
 	assert_int_equal(number(race, "SELECT count(DISTINCT instruction) FROM instruction WHERE project = $1"),
 	                 PAIR * race->rounds);
+	/* each line of the trail says under which epoch it was written */
+	assert_int_equal(number(race, "SELECT count(*) FROM audit a JOIN instruction i ON i.project = a.project AND i.instruction "
+	                              "= a.subject"
+	                              " WHERE a.project = $1 AND a.kind = 'instruction.add' AND a.epoch = i.epoch"),
+	                 PAIR * race->rounds);
 	assert_int_equal(number(race, "SELECT instruction_conflicts FROM project WHERE project = $1"), race->rounds);
 }
 
