@@ -267,16 +267,30 @@ each_has_done_all(const struct soak *soak)
 	return true;
 }
 
+/* Waits until something was done; none may end by itself meanwhile. */
+static void
+await_one(const struct soak *soak, const struct part *parts)
+{
+	struct pollfd there[SESSIONS + 1];
+
+	for (unsigned i = 0; i < SESSIONS; i++)
+		there[i] = (struct pollfd){.fd = parts[i].child.pidfd, .events = POLLIN};
+	there[SESSIONS] = (struct pollfd){.fd = soak->told[0], .events = POLLIN};
+	assert_true(poll(there, SESSIONS + 1, CODEBASE_LIMIT_MS) > 0);
+	for (unsigned i = 0; i < SESSIONS; i++)
+		assert_int_equal(there[i].revents, 0);
+	assert_int_equal(there[SESSIONS].revents, POLLIN);
+}
+
 /* Until the time is over; who has just done something, and so is at the next thing, is the one to be killed.  How many were. */
 static unsigned
 disturb(struct soak *soak, struct part *parts, int64_t until_ms)
 {
-	struct pollfd told = {.fd = soak->told[0], .events = POLLIN};
 	unsigned killed = 0, done = 0;
 	unsigned char number;
 
 	while (clock_boot_ms() < until_ms || !each_has_done_all(soak)) {
-		assert_int_equal(poll(&told, 1, CODEBASE_LIMIT_MS), 1);
+		await_one(soak, parts);
 		assert_int_equal(read(soak->told[0], &number, 1), 1);
 		done++;
 		if (done % CHECKPOINT_EACH == 0)
