@@ -44,7 +44,17 @@ struct db_rows {
 
 struct db;
 
-/* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
+/* A project given to a role of the server, or taken back; `role` NULL: neither. */
+struct db_grant {
+	const char *project; /* NULL with a NULL role: all */
+	const char *role;
+	bool revoke;
+};
+
+/*
+ * One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), NO_SUCH (begin only: the project is not there for
+ * us), with `why` in one line.
+ */
 struct db_ops {
 	const char *name;
 	/* Begins; `write` takes the store for itself, waiting at most wait_ms for others.  Sets db->now_ms.  May block. */
@@ -57,6 +67,11 @@ struct db_ops {
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
+	/*
+	 * Outside of a transaction; *out: who has the project then, rows of project and role.  NO_SUCH: the role, or a grant to take
+	 * back; NOT_ALLOWED to all but the store's owner.  NULL where there are no roles.
+	 */
+	enum status (*grant)(struct db *db, const struct db_grant *ask, struct db_rows *out, struct buf *why);
 	void (*close)(struct db *db, bool process_ends);
 };
 
