@@ -244,8 +244,8 @@ store_rollback(struct db *db)
 		undo(store);
 }
 
-static enum status
-unknown(struct postgres *store, const char *what, struct buf *why)
+enum status
+postgres_unknown(const struct postgres *store, const char *what, struct buf *why)
 {
 	return why_not(why, OUTCOME_UNKNOWN,
 	               "%s: %s while committing; it is not known whether it was done; look before trying again", store->name, what);
@@ -264,7 +264,7 @@ store_commit(struct db *db, struct buf *why)
 	status = postgres_answers(store, &last, why);
 	if (there && store->conn == NULL && db->writing) {
 		PQclear(last);
-		return unknown(store, "the connection was lost", why);
+		return postgres_unknown(store, "the connection was lost", why);
 	}
 	if (status != OK) {
 		if (store->conn != NULL)
@@ -275,7 +275,7 @@ store_commit(struct db *db, struct buf *why)
 	if (!str_equal(PQcmdStatus(last), "COMMIT"))
 		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
 	else if (store->unreplicated && db->writing)
-		status = unknown(store, "the standby was not waited for", why);
+		status = postgres_unknown(store, "the standby was not waited for", why);
 	PQclear(last);
 	return status;
 }

@@ -22,7 +22,7 @@
 
 #define OPEN_TO_OWNER \
 	"SELECT format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', c.oid::regclass) " POSTGRES_TABLES " AND " \
-	                                                                                                "c.relforcerowsecurity"
+	"c.relforcerowsecurity"
 
 /* No right on sequences: a column's own is used without one, and it would tell how much others write. */
 #define RIGHTS \

@@ -170,10 +170,25 @@ migrate(struct postgres *store, void *make, struct buf *why)
 	return status == OK && make != NULL ? postgres_claim(store, why) : status;
 }
 
+/* Whether it was done is found out by looking at the tables, which the next one does. */
 enum status
 postgres_migrate(struct postgres *store, bool make, struct buf *why)
 {
-	return postgres_alone(store, migrate, make ? store : NULL, why);
+	enum status status = postgres_alone(store, migrate, make ? store : NULL, why);
+
+	return status == OUTCOME_UNKNOWN ? STORE_DOWN : status;
+}
+
+static enum status
+commit(struct postgres *store, struct buf *why)
+{
+	enum status status;
+
+	store->unreplicated = false;
+	status = postgres_do(store, "COMMIT", why);
+	if (PQstatus(store->conn) != CONNECTION_OK)
+		return postgres_unknown(store, "the connection was lost", why);
+	return status == OK && store->unreplicated ? postgres_unknown(store, "the standby was not waited for", why) : status;
 }
 
 static enum status
@@ -186,7 +201,7 @@ in_transaction(struct postgres *store, postgres_job *job, void *arg, struct buf 
 	if (status == OK)
 		status = job(store, arg, why);
 	if (status == OK)
-		return postgres_do(store, "COMMIT", why);
+		return commit(store, why);
 	PQclear(PQexec(store->conn, "ROLLBACK"));
 	return status;
 }

@@ -120,6 +120,9 @@ bool postgres_missing(const struct postgres *store);
 
 #define POSTGRES_FORBIDDEN "42501"
 
+/* OUTCOME_UNKNOWN: `what` happened while committing. */
+enum status postgres_unknown(const struct postgres *store, const char *what, struct buf *why);
+
 /* STORE_DOWN: what libpq says of the connection, as one line, with what to do. */
 enum status postgres_lost(const struct postgres *store, const char *said, struct buf *why);
 
