@@ -20,6 +20,11 @@
 	" DROP POLICY IF EXISTS granted ON %1$s; CREATE POLICY granted ON %1$s USING (project = ANY (ARRAY(" \
 	"SELECT g.project FROM project_grant g WHERE pg_has_role(g.role, ''USAGE''))))', c.oid::regclass) " POSTGRES_TABLES
 
+/* What a member of the owner's group or a superuser makes would be his, and in a schema of his. */
+#define BECOME_OWNER \
+	"SELECT format('SET LOCAL ROLE %s; SET LOCAL search_path TO %s', relowner::regrole, relnamespace::regnamespace)" \
+	" FROM pg_class WHERE oid = to_regclass('store')"
+
 #define OPEN_TO_OWNER \
 	"SELECT format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', c.oid::regclass) " POSTGRES_TABLES " AND " \
 	"c.relforcerowsecurity"
@@ -71,11 +76,15 @@ postgres_guard(struct postgres *store, struct buf *why)
 		status = do_each(store, KEYS, why);
 	if (status == OK)
 		status = do_each(store, POLICIES, why);
-	return status == OK ? postgres_give_rights(store, why) : status;
+	if (status == OK)
+		status = postgres_give_rights(store, why);
+	return status == OK ? postgres_do(store, "RESET ROLE", why) : status;
 }
 
 enum status
 postgres_unguard(struct postgres *store, struct buf *why)
 {
-	return do_each(store, OPEN_TO_OWNER, why);
+	enum status status = do_each(store, BECOME_OWNER, why);
+
+	return status == OK ? do_each(store, OPEN_TO_OWNER, why) : status;
 }

@@ -69,7 +69,10 @@ enum status postgres_look(struct postgres *store, const char *sql, const char *c
 enum status postgres_number(struct postgres *store, const char *sql, const char *const *texts, int count, int64_t none,
                             int64_t *out, struct buf *why) MUST_CHECK;
 
-/* Jobs' parts: closes all tables with a project to whom it isn't granted, and opens them to their owner for a migration. */
+/*
+ * Jobs' parts: closes all tables with a project to whom it isn't granted; before a migration opens them to their owner, as whom
+ * the job goes on until they are closed again.
+ */
 enum status postgres_guard(struct postgres *store, struct buf *why) MUST_CHECK;
 enum status postgres_unguard(struct postgres *store, struct buf *why) MUST_CHECK;
 

@@ -341,6 +341,27 @@ class Migration(OnServer):
         self.assertIn("(project, id)", self.rows("SELECT indexdef FROM pg_indexes WHERE tablename = 'later'")[0])
         self.as_role("alice", "status")
 
+    def test_whoever_migrates_the_tables_stay_their_owner_s(self):
+        self.server.execute("CREATE ROLE dba LOGIN; GRANT owner TO dba")
+        for role in ("stile", "dba"):
+            self.step_back()
+            self.as_role(role, "store", "init")
+            self.assertEqual(self.rows("SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 'public'::regnamespace"), ["owner"])
+            self.assertEqual(self.rows("SELECT c.relname %s AND NOT (c.relrowsecurity AND c.relforcerowsecurity)" % TABLES), [])
+            self.as_role("owner", "status")
+            self.rows("DROP TABLE later")
+        self.assertEqual(self.rows("SELECT role FROM project_grant ORDER BY role::text"), ["dba", "owner", "stile"])
+
+    def test_a_migration_sees_the_rows_of_all_projects(self):
+        self.fill("two")
+        self.step_back()
+        self.rows("CREATE TABLE seen (sessions BIGINT); GRANT INSERT ON seen TO PUBLIC; CREATE FUNCTION look() RETURNS event_trigger"
+                  " LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen SELECT count(*) FROM session WHERE project = 'two'; END $$;"
+                  " CREATE EVENT TRIGGER look ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION look()")
+        self.as_role("owner", "store", "migrate")
+        self.assertEqual(self.rows("SELECT DISTINCT sessions FROM seen WHERE sessions > 0"), ["1"])
+        self.assertEqual(self.psql("owner", "SELECT count(*) FROM session WHERE project = 'two'"), (True, "0"))
+
     def test_half_a_store_is_told_and_left_as_it_is(self):
         self.rows("UPDATE store SET schema = 2")
         self.assertIn("restore a backup", self.refused("owner", "status", status=69))
