@@ -127,7 +127,7 @@ check_grant(const struct call *call, const struct db_grant *grant)
 {
 	const struct context *context = call->context;
 
-	if (context->address.url[0] == '\0')
+	if (context->engine.db->ops->grant == NULL)
 		return why_not(call->why, NOT_ALLOWED, "%s: a store on this machine is its folder's owner's; roles are a server's",
 		               context_store_name(context));
 	if (grant->role == NULL && grant->revoke)
@@ -149,12 +149,12 @@ run_grant(struct call *call)
 	                         .project = json_text(call->args, "project", NULL),
 	                         .revoke = json_is_true(json_object_get(call->args, "revoke"))};
 	struct db_rows rows;
-	enum status status = check_grant(call, &grant);
+	enum status status = context_open(context, false, call->why);
 
 	if (grant.role != NULL && grant.project == NULL)
 		grant.project = context->address.project;
 	if (status == OK)
-		status = context_open(context, false, call->why);
+		status = check_grant(call, &grant);
 	if (status == OK)
 		status = context->engine.db->ops->grant(context->engine.db, &grant, &rows, call->why);
 	if (status != OK)
