@@ -9,7 +9,7 @@
 
 #include "base/config.h"
 #include "base/id.h"
-#include "db/db.h"
+#include "db/grant.h"
 
 /* session/sub-agent, with room for both */
 #define ACTOR_SIZE 420

@@ -2,16 +2,16 @@
  * What Stile needs of a store: rows and clock.  (Wake-ups and anchors come with the first that use them.)
  *
  * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
- * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come
- * first, and a rule costs one round trip per answer that it waits for; `trips` counts them.
- * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE; PostgreSQL: its project's row, so alone among
- * those of the project); what was written and what was read is on disk when db_commit is OK.
+ * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come first,
+ * and a rule costs one round trip per answer that it waits for; `trips` counts them.  A write transaction is alone in the store
+ * (SQLite: the gate and BEGIN IMMEDIATE; PostgreSQL: its project's row, so alone among those of the project); what was written
+ * and what was read is on disk when db_commit is OK.
  *
- * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that
- * people can read, which never go back, also across a reboot, and which steps of the wall clock don't move.
+ * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that people
+ * can read, which never go back, also across a reboot, and which steps of the wall clock don't move.
  *
- * SQL is a string literal (its address is its name in the statement cache), parameters are $1..$n in order of first
- * appearance, and where engines differ it has a token of dialect.h.
+ * SQL is a string literal (its address is its name in the statement cache), parameters are $1..$n in order of first appearance,
+ * and where engines differ it has a token of dialect.h.
  */
 #ifndef DB_DB_H
 #define DB_DB_H
@@ -43,8 +43,8 @@ struct db_rows {
 };
 
 struct db;
-
-/* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
+struct db_grant;
+/* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit), NO_SUCH (begin: no project for us), and `why` in a line. */
 struct db_ops {
 	const char *name;
 	/* Begins; `write` takes the store for itself, waiting at most wait_ms for others.  Sets db->now_ms.  May block. */
@@ -57,6 +57,8 @@ struct db_ops {
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
+	/* As grant.h says; NULL where there are no roles. */
+	enum status (*grant)(struct db *db, const struct db_grant *ask, struct db_rows *out, struct buf *why);
 	void (*close)(struct db *db, bool process_ends);
 };
 
@@ -71,7 +73,6 @@ struct db {
 
 static inline enum status db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why) MUST_CHECK;
 static inline enum status db_commit(struct db *db, struct buf *why) MUST_CHECK;
-
 static inline enum status
 db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 {
@@ -104,7 +105,6 @@ db_rollback(struct db *db)
 
 /* db_run(db, "INSERT ...", DB_TEXT(a), DB_INT(b)): queued, no answer. */
 #define db_run(db, sql, ...) (db)->ops->run((db), (sql), DB_ARGS(__VA_ARGS__))
-
 /* db_ask(db, &rows, why, "SELECT ...", ...): OK with *rows to be released by the caller (also when there are none). */
 #define db_ask(db, rows, why, sql, ...) ((db)->trips++, (db)->ops->ask((db), (rows), (sql), DB_ARGS(__VA_ARGS__), (why)))
 

@@ -39,7 +39,7 @@ send_begin_writing(struct postgres *store)
 	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
 	              " greatest($2::bigint, " NOW ")) ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, $2, " NOW
 	              ")"
-	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store)",
+	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1",
 	              known, 2);
 }
 
@@ -51,7 +51,7 @@ send_begin_reading(struct postgres *store)
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
 	postgres_send(store,
 	              "SELECT greatest(" NOW ", (SELECT p.seen_ms FROM project p WHERE p.project = $1)), pg_backend_pid(),"
-	              " (SELECT schema FROM store)",
+	              " (SELECT schema FROM store), " POSTGRES_GRANTED,
 	              project, 1);
 }
 
@@ -71,6 +71,19 @@ undo(struct postgres *store)
 		PQclear(last);
 }
 
+/* Who has no right to a project is refused its row; what it has rights to otherwise is no matter. */
+static enum status
+judge_begin(struct postgres *store, const PGresult *last, enum status status, bool *older, struct buf *why)
+{
+	if (status != OK) {
+		*older = postgres_missing(store);
+		return str_equal(store->state, POSTGRES_FORBIDDEN) ? postgres_no_project(store, why) : status;
+	}
+	store->pooled = cell(last, 1) != PQbackendPID(store->conn);
+	status = postgres_known(store, cell(last, 2), older, why);
+	return status == OK && cell(last, 3) == 0 ? postgres_no_project(store, why) : status;
+}
+
 /* *older: the tables are of an earlier schema than ours, or there are none. */
 static enum status
 try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
@@ -83,15 +96,10 @@ try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 	else
 		send_begin_reading(store);
 	status = postgres_answers(store, &last, why);
-	if (status == NO_SUCH)
-		*older = true;
-	if (status == OK) {
-		store->pooled = cell(last, 1) != PQbackendPID(store->conn);
-		status = postgres_known(store, cell(last, 2), older, why);
-		if (status == OK && cell(last, 0) > store->last_ms)
-			store->last_ms = cell(last, 0);
-		PQclear(last);
-	}
+	status = judge_begin(store, last, status, older, why);
+	if (status == OK && cell(last, 0) > store->last_ms)
+		store->last_ms = cell(last, 0);
+	PQclear(last);
 	if (status != OK && store->conn != NULL)
 		undo(store);
 	return status;
@@ -186,8 +194,8 @@ texts_size(const struct db_rows *rows)
 	return size;
 }
 
-static enum status
-copy_rows(const PGresult *result, struct db_rows *out, struct buf *why)
+enum status
+postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why)
 {
 	struct db_rows rows = {.count = (size_t)PQntuples(result), .columns = (size_t)PQnfields(result)};
 	size_t cells = rows.count * rows.columns, size, at = 0;
@@ -225,10 +233,10 @@ store_ask(struct db *db, struct db_rows *out, const char *sql, const struct db_v
 	postgres_send(store, sql, args, count);
 	status = postgres_answers(store, &last, why);
 	if (status == OK) {
-		status = copy_rows(last, out, why);
+		status = postgres_copy_rows(last, out, why);
 		PQclear(last);
 	}
-	return status == NO_SUCH ? STORE_DOWN : status;
+	return status;
 }
 
 static void
@@ -240,8 +248,8 @@ store_rollback(struct db *db)
 		undo(store);
 }
 
-static enum status
-unknown(struct postgres *store, const char *what, struct buf *why)
+enum status
+postgres_unknown(const struct postgres *store, const char *what, struct buf *why)
 {
 	return why_not(why, OUTCOME_UNKNOWN,
 	               "%s: %s while committing; it is not known whether it was done; look before trying again", store->name, what);
@@ -260,18 +268,18 @@ store_commit(struct db *db, struct buf *why)
 	status = postgres_answers(store, &last, why);
 	if (there && store->conn == NULL && db->writing) {
 		PQclear(last);
-		return unknown(store, "the connection was lost", why);
+		return postgres_unknown(store, "the connection was lost", why);
 	}
 	if (status != OK) {
 		if (store->conn != NULL)
 			undo(store);
-		return status == NO_SUCH ? STORE_DOWN : status;
+		return status;
 	}
 	/* what had failed before is taken back, and COMMIT says so by its answer alone */
 	if (!str_equal(PQcmdStatus(last), "COMMIT"))
 		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
 	else if (store->unreplicated && db->writing)
-		status = unknown(store, "the standby was not waited for", why);
+		status = postgres_unknown(store, "the standby was not waited for", why);
 	PQclear(last);
 	return status;
 }
@@ -301,10 +309,16 @@ store_facts(struct db *db, struct buf *out)
 	fact(store, out, "schema", "SELECT schema FROM store");
 	fact(store, out, "clone", "SELECT clone FROM store");
 	fact(store, out, "rights",
-	     "SELECT coalesce('missing on ' || string_agg(c.relname, ', '), 'ok') FROM pg_class c JOIN pg_class s ON"
-	     " s.oid = to_regclass('store') AND c.relnamespace = s.relnamespace AND c.relowner = s.relowner WHERE c.relkind = 'r'"
+	     "SELECT coalesce('missing on ' || string_agg(c.relname, ', '), 'ok') " POSTGRES_TABLES
 	     " AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')"
 	     " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))");
+	fact(store, out, "row_security",
+	     "SELECT coalesce('not forced on ' || string_agg(c.relname, ', '), 'ok') " POSTGRES_TABLES
+	     " AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = "
+	     "c.oid))");
+	fact(store, out, "row_security_bypassed",
+	     "SELECT CASE WHEN row_security_active('project') THEN 'no' ELSE"
+	     " 'yes: this role sees all projects, as a superuser or with BYPASSRLS' END");
 	fact(store, out, "fsync", "SHOW fsync");
 	fact(store, out, "full_page_writes", "SHOW full_page_writes");
 	fact(store, out, "synchronous_commit",
@@ -346,6 +360,7 @@ static const struct db_ops postgres_ops = {
 	.rollback = store_rollback,
 	.facts = store_facts,
 	.mend = store_mend,
+	.grant = postgres_grant,
 	.close = store_close,
 };
 

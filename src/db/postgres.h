@@ -20,6 +20,10 @@
  * that was lost while nothing was going on is replaced without a word.  SQLSTATE 40001 and 40P01 are BUSY, nothing being done.
  * A commit whose replication was not waited for is OUTCOME_UNKNOWN.
  *
+ * Projects are apart.  Every table with a project has row security, forced on its owner too: a role sees and writes the rows of
+ * projects granted to it, or to a role whose rights it has.  Who begins on another gets NO_SUCH, in the same words whether it
+ * exists or not.  A superuser, or a role with BYPASSRLS, sees all.
+ *
  * A pooler that gives each transaction another backend is noticed, and then nothing is prepared by name.
  */
 #ifndef DB_POSTGRES_H
@@ -35,13 +39,14 @@ struct postgres_options {
 	const char *url;     /* as libpq takes it */
 	const char *name;    /* the same for people: no user, no password */
 	const char *project; /* at most 511 bytes */
-	bool make;           /* make the tables if they aren't there */
+	bool make;           /* make the tables if they aren't there; their owner is granted the project */
 };
 
 /*
  * Connects.  STORE_DOWN with `why` for a server that can't be reached, refuses us, is too old or a standby, or a database that
- * isn't there or isn't in UTF-8; no line holds a password.  Tables that are missing or newer than this program show at the
- * first db_begin, which also brings older ones up to date.  The caller owns *out (ops->close).
+ * isn't there or isn't in UTF-8; no line holds a password.  NO_SUCH with `make` when the project isn't this role's.
+ * Tables that are missing or newer than this program show at the first db_begin; older ones are brought up to date there, if this
+ * role owns them.  The caller owns *out (ops->close).
  */
 enum status postgres_open(const struct postgres_options *options, struct db **out, struct buf *why) MUST_CHECK;
 

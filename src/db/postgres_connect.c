@@ -31,7 +31,7 @@ postgres_lost(const struct postgres *store, const char *said, struct buf *why)
 		advice = "look at the password file (PGPASSFILE) or PGPASSWORD";
 	else if (strstr(line, "database") != NULL && strstr(line, "does not exist") != NULL)
 		advice = "make it with createdb, or correct STILE_STORE";
-	else if (strstr(line, "role") != NULL || strstr(line, "pg_hba") != NULL)
+	else if (strstr(line, "role") != NULL || strstr(line, "pg_hba") != NULL || strstr(line, "permission denied") != NULL)
 		advice = "let the server's administrator let you in";
 	return why_not(why, STORE_DOWN, "%s: %s; %s", store->name, *line == '\0' ? "the connection to the server was lost" : line,
 	               advice);
@@ -43,9 +43,14 @@ refused(const struct postgres *store, const PGresult *result, const char *state,
 	char line[WHY_MAX / 2];
 
 	str_one_line(line, sizeof line, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-	if (str_equal(state, "42P01") || str_equal(state, "42703"))
-		return why_not(why, NO_SUCH, "%s: has no store of ours (%s); run `stile store init`", store->name, line);
-	if (str_equal(state, "42501"))
+	if (postgres_missing(store))
+		return why_not(why, STORE_DOWN, "%s: its tables are not whole (%s); restore the database from a backup", store->name,
+		               line);
+	if (str_equal(state, "42P07") || str_equal(state, "42701") || str_equal(state, "42710"))
+		return why_not(why, STORE_DOWN,
+		               "%s: not a store of ours, or half a one (%s); use another database or schema, or restore a backup",
+		               store->name, line);
+	if (str_equal(state, POSTGRES_FORBIDDEN))
 		return why_not(why, STORE_DOWN, "%s: %s; let the database's owner grant it", store->name, line);
 	if (str_equal(state, "25006"))
 		return why_not(why, STORE_DOWN, "%s: can only be read (%s); name the primary in STILE_STORE", store->name, line);
@@ -54,11 +59,18 @@ refused(const struct postgres *store, const PGresult *result, const char *state,
 	return why_not(why, STORE_DOWN, "%s: %s (SQLSTATE %s)", store->name, line, state);
 }
 
+bool
+postgres_missing(const struct postgres *store)
+{
+	return str_equal(store->state, "42P01") || str_equal(store->state, "42703");
+}
+
 enum status
-postgres_why(const struct postgres *store, const PGresult *result, struct buf *why)
+postgres_why(struct postgres *store, const PGresult *result, struct buf *why)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
+	snprintf(store->state, sizeof store->state, "%s", state == NULL ? "" : state);
 	if (state == NULL)
 		return postgres_lost(store, PQresultErrorMessage(result), why);
 	if (str_equal(state, "55P03"))

@@ -190,6 +190,7 @@ postgres_answers(struct postgres *store, PGresult **last, struct buf *why)
 	PGresult *result = NULL;
 
 	*last = NULL;
+	store->state[0] = '\0';
 	if (store->conn == NULL)
 		return why_not(why, STORE_DOWN, "%s: the connection to the server was lost", store->name);
 	if (PQpipelineSync(store->conn) == 0)

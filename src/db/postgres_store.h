@@ -1,6 +1,6 @@
 /*
  * What the parts of the PostgreSQL engine share: transactions (postgres.c), statements and their answers (postgres_pipe.c),
- * the connection (postgres_connect.c), tables (postgres_schema.c).
+ * the connection (postgres_connect.c), tables (postgres_schema.c), who may use which project (postgres_guard.c, postgres_grant.c).
  */
 #ifndef DB_POSTGRES_STORE_H
 #define DB_POSTGRES_STORE_H
@@ -35,6 +35,7 @@ struct postgres {
 	bool unreplicated; /* the server said that it didn't wait for its standby */
 	int64_t wait_ms;   /* for other writers, in this transaction */
 	int64_t last_ms;   /* the last instant given */
+	char state[6];     /* SQLSTATE of the last answer that was an error; "" when there was none since postgres_answers */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
 	size_t sent_count;
@@ -47,8 +48,60 @@ enum status postgres_connect(struct postgres *store, struct buf *why) MUST_CHECK
 /* Gives the connection up. */
 void postgres_drop(struct postgres *store);
 
-/* Makes the tables if there are none, and brings them to our schema, in one transaction under an advisory lock.  STORE_DOWN, BUSY. */
+/*
+ * Makes the tables if there are none and `make`, and brings them to our schema: its owner alone can.  With `make` the owner is
+ * granted the project.  STORE_DOWN, BUSY; NO_SUCH when `make` and the project isn't ours.
+ */
 enum status postgres_migrate(struct postgres *store, bool make, struct buf *why) MUST_CHECK;
+
+/*
+ * Runs `job` in one transaction under an advisory lock, so that one at a time changes tables or rights, and outside pipeline mode.
+ * What the job returns, or STORE_DOWN, BUSY, OUTCOME_UNKNOWN.
+ */
+typedef enum status postgres_job(struct postgres *store, void *arg, struct buf *why);
+enum status postgres_alone(struct postgres *store, postgres_job *job, void *arg, struct buf *why) MUST_CHECK;
+
+/* For jobs.  Statuses as postgres_why. */
+enum status postgres_do(struct postgres *store, const char *sql, struct buf *why) MUST_CHECK;
+enum status postgres_look(struct postgres *store, const char *sql, const char *const *texts, int count, PGresult **out,
+                          struct buf *why) MUST_CHECK;
+/* The first column of the first row as a number; `none` when there is no row or it is NULL. */
+enum status postgres_number(struct postgres *store, const char *sql, const char *const *texts, int count, int64_t none,
+                            int64_t *out, struct buf *why) MUST_CHECK;
+
+/*
+ * Jobs' parts: closes all tables with a project to whom it isn't granted; before a migration opens them to their owner, as whom
+ * the job goes on until they are closed again.
+ */
+enum status postgres_guard(struct postgres *store, struct buf *why) MUST_CHECK;
+enum status postgres_unguard(struct postgres *store, struct buf *why) MUST_CHECK;
+
+/* Gives those who have a grant the rights on tables that it takes. */
+enum status postgres_give_rights(struct postgres *store, struct buf *why) MUST_CHECK;
+
+/* Whether we are the owner of the tables; false when there are none. */
+enum status postgres_owns(struct postgres *store, bool *out, struct buf *why) MUST_CHECK;
+
+/* A job's part: an owner is granted the project.  NO_SUCH when we are no owner and it isn't ours. */
+enum status postgres_claim(struct postgres *store, struct buf *why) MUST_CHECK;
+
+/* The tables that hold projects' things, `c`: those beside our own `store` that have a project, but for the list of grants. */
+#define POSTGRES_TABLES \
+	"FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace AND c.relowner = s.relowner AND" \
+	" c.relkind IN ('r', 'p') AND c.relname <> 'project_grant' JOIN pg_attribute a ON a.attrelid = c.oid AND" \
+	" a.attname = 'project' AND NOT a.attisdropped WHERE s.oid = to_regclass('store')"
+
+/* Whether the project $1 is ours, 1 or 0. */
+#define POSTGRES_GRANTED \
+	"(NOT row_security_active('project') OR EXISTS (SELECT 1 FROM project_grant g WHERE g.project = $1 AND" \
+	" pg_has_role(g.role, 'USAGE')))::int"
+
+/* NO_SUCH, in the same words whether the project is somebody else's or nobody's. */
+enum status postgres_no_project(const struct postgres *store, struct buf *why);
+
+/* For struct db_ops. */
+enum status postgres_grant(struct db *db, const struct db_grant *ask, struct db_rows *out, struct buf *why) MUST_CHECK;
+enum status postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why) MUST_CHECK;
 
 /* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
 enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
@@ -63,7 +116,15 @@ void postgres_send(struct postgres *store, const char *sql, const struct db_valu
 enum status postgres_answers(struct postgres *store, PGresult **last, struct buf *why) MUST_CHECK;
 
 /* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>". */
-enum status postgres_why(const struct postgres *store, const PGresult *result, struct buf *why);
+enum status postgres_why(struct postgres *store, const PGresult *result, struct buf *why);
+
+/* Whether the last error was that a table or column isn't there. */
+bool postgres_missing(const struct postgres *store);
+
+#define POSTGRES_FORBIDDEN "42501"
+
+/* OUTCOME_UNKNOWN: `what` happened while committing. */
+enum status postgres_unknown(const struct postgres *store, const char *what, struct buf *why);
 
 /* STORE_DOWN: what libpq says of the connection, as one line, with what to do. */
 enum status postgres_lost(const struct postgres *store, const char *said, struct buf *why);

@@ -78,9 +78,11 @@ report_facts(struct examination *exam)
 		    (str_equal(line, "journal_mode") && strcmp(equals + 1, "wal") != 0) ||
 		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0) ||
 		    (str_equal(line, "fsync") && strcmp(equals + 1, "on") != 0) ||
-		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0))
+		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0) ||
+		    (str_equal(line, "row_security") && strcmp(equals + 1, "ok") != 0))
 			finding = BAD;
-		else if (str_equal(line, "full_page_writes") && strcmp(equals + 1, "on") != 0)
+		else if ((str_equal(line, "full_page_writes") && strcmp(equals + 1, "on") != 0) ||
+		         (str_equal(line, "row_security_bypassed") && strcmp(equals + 1, "no") != 0))
 			finding = ODD;
 		report(exam, line, finding, "%s", equals + 1);
 	}

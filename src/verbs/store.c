@@ -2,6 +2,7 @@
 #include "verbs/tables.h"
 
 #define FACTS_MAX ((size_t)64 << 10)
+#define ROLE_MAX 63
 
 static enum status
 rule_nothing(struct txn *txn, void *data, struct buf *why)
@@ -86,7 +87,7 @@ run_migrate(struct call *call)
 static enum status
 judge(const struct call *call, const json_t *facts)
 {
-	static const char *const wanted[][2] = {{"quick_check", "ok"}, {"rights", "ok"}, {"fsync", "on"}};
+	static const char *const wanted[][2] = {{"quick_check", "ok"}, {"rights", "ok"}, {"row_security", "ok"}, {"fsync", "on"}};
 
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
 		const char *found = fact(facts, wanted[i][0], wanted[i][1]);
@@ -111,6 +112,69 @@ run_check(struct call *call)
 	return status;
 }
 
+static enum status
+grants_of(const struct db_rows *rows, json_t *result)
+{
+	json_t *grants = json_array();
+
+	for (size_t i = 0; i < rows->count; i++)
+		json_array_append_new(grants, json_pack("{ss ss}", "project", db_text(rows, i, 0), "role", db_text(rows, i, 1)));
+	return json_object_set_new(result, "grants", grants) == 0 ? OK : NO_MEMORY;
+}
+
+static enum status
+check_grant(const struct call *call, const struct db_grant *grant)
+{
+	const struct context *context = call->context;
+
+	if (context->engine.db->ops->grant == NULL)
+		return why_not(call->why, NOT_ALLOWED, "%s: a store on this machine is its folder's owner's; roles are a server's",
+		               context_store_name(context));
+	if (grant->role == NULL && grant->revoke)
+		return why_not(call->why, USAGE, "--revoke needs the role whose grant is taken back");
+	if (grant->role != NULL && str_check_id("the role", grant->role, ROLE_MAX, call->why) != OK)
+		return BAD_INPUT;
+	if (grant->project != NULL &&
+	    str_check_id("the project", grant->project, sizeof context->address.project - 1, call->why) != OK)
+		return BAD_INPUT;
+	return OK;
+}
+
+/* Without a role it lists: those of a project that is named, or all. */
+static enum status
+run_grant(struct call *call)
+{
+	struct context *context = call->context;
+	struct db_grant grant = {.role = json_text(call->args, "role", NULL),
+	                         .project = json_text(call->args, "project", NULL),
+	                         .revoke = json_is_true(json_object_get(call->args, "revoke"))};
+	struct db_rows rows;
+	enum status status = context_open(context, false, call->why);
+
+	if (grant.role != NULL && grant.project == NULL)
+		grant.project = context->address.project;
+	if (status == OK)
+		status = check_grant(call, &grant);
+	if (status == OK)
+		status = context->engine.db->ops->grant(context->engine.db, &grant, &rows, call->why);
+	if (status != OK)
+		return status;
+	if (grant.role != NULL) {
+		json_object_set_new(call->result, "role", json_string(grant.role));
+		json_object_set_new(call->result, "project", json_string(grant.project));
+		json_object_set_new(call->result, "granted", json_boolean(!grant.revoke));
+	}
+	status = grants_of(&rows, call->result);
+	db_rows_release(&rows);
+	return status;
+}
+
+static const struct param grant_params[] = {
+	{"role", PARAM_TEXT, "ROLE", "a user or group of the server; without one: who has what", true, false, false},
+	{"project", PARAM_TEXT, "NAME", "default: the project here; without a role: all", false, false, false},
+	{"revoke", PARAM_FLAG, NULL, "take it back", false, false, false},
+};
+
 static const struct verb verbs[] = {
 	{"store init", "make the store where STILE_STORE says, and no hooks; one that is there is brought up to date",
      DOES_WRITE | DOES_INSTALL, NULL, NULL, 0, run_init},
@@ -118,6 +182,8 @@ static const struct verb verbs[] = {
      run_migrate},
 	{"store check", "open the store, read from it, and tell the facts that its promises stand on", DOES_READ, "fact value",
      NULL, 0, run_check},
+	{"store grant", "let a role of the server use a project of the store; for the role that owns the tables",
+     DOES_WRITE | DOES_INSTALL, "project role", PARAMS(grant_params), run_grant},
 };
 
 const struct verb_table verbs_store = VERB_TABLE(verbs);

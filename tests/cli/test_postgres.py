@@ -162,8 +162,8 @@ class Trouble(OnServer):
         self.repo.json("store", "init")
         self.server.execute("CREATE ROLE guest%d LOGIN" % OnServer.count)
         guest = self.server.url(self.name, user="guest%d" % OnServer.count)
-        self.assertIn("grant", self.one_line("status", status=69, store=guest))
-        self.assertIn("grant", self.one_line("store", "init", status=69, store=guest))
+        self.assertIn("grant", self.one_line("status", status=66, store=guest))
+        self.assertIn("grant", self.one_line("store", "init", status=66, store=guest))
 
     def test_a_wrong_password_is_told_without_it(self):
         name = "ann%d" % OnServer.count

