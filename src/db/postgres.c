@@ -205,6 +205,7 @@ copy_rows(const PGresult *result, struct db_rows *out, struct buf *why)
 
 			memcpy(rows.texts + at, rows.values[i].text, len);
 			rows.values[i].text = rows.texts + at;
+			postgres_text_out(rows.texts + at);
 			at += len;
 		}
 	*out = rows;
