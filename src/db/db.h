@@ -44,6 +44,9 @@ struct db_rows {
 
 struct db;
 
+/* Of a project whose rows have moved to `where`: STORE_DOWN. */
+enum status db_moved(const char *store, const char *where, struct buf *why);
+
 /* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
 struct db_ops {
 	const char *name;
@@ -54,6 +57,9 @@ struct db_ops {
 	                   struct buf *why);
 	enum status (*commit)(struct db *db, struct buf *why); /* it is over afterwards, whatever is returned */
 	void (*rollback)(struct db *db);
+	/* Queued, after rows were put in that another store made: no instant before `now_ms` is given to the project any more, and
+	 * the column that numbers that table's rows goes on past `last`. */
+	void (*catch_up)(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
@@ -66,6 +72,7 @@ struct db {
 	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
 	unsigned trips; /* answers waited for since db_begin */
 	bool writing, open; /* a transaction is */
+	bool moved_too;     /* set by whoever means to begin in a project whose rows have moved away; else that is STORE_DOWN */
 	bool unsettled;     /* what the last one read, and was rolled back, can't be brought to disk */
 };
 

@@ -1,4 +1,7 @@
-"""R8, R50, N11: with STILE_STORE=postgresql://... everything goes on as before; what is wrong with the server is told in one line."""
+"""R8, R50, N11: with STILE_STORE=postgresql://... everything goes on as before; what is wrong with the server is told in one line.
+
+Engines: its own, the server.
+"""
 import os
 import shutil
 import socket

@@ -223,6 +223,14 @@ class Repo:
         with contextlib.closing(sqlite3.connect(os.path.join(self.store, "stile.db"))) as db, db:
             db.execute(sql, values)
 
+    def take_store_away(self):
+        """-> what whoever wants it is told."""
+        if self.database:
+            Databases.server.execute("ALTER DATABASE %s RENAME TO %s_away" % (self.database, self.database))
+            return "does not exist"
+        os.rename(self.store, self.store + ".away")
+        return "there is no store"
+
     def close(self):
         for agent in self.agents:
             agent.kill()
