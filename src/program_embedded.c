@@ -40,7 +40,11 @@ program_become(char **argv)
 enum status
 program_open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
 {
-	struct sqlite_options options = {.folder = address->folder, .file = address->file, .project = address->project, .make = make, .alone = true};
+	struct sqlite_options options = {.folder = address->folder,
+	                                 .file = address->file,
+	                                 .project = address->project,
+	                                 .make = make,
+	                                 .alone = true};
 
 	if (address->url[0] != '\0')
 		return why_not(why, STORE_DOWN, "%s: needs stile-full, which is not beside stile; build it where libpq is (libpq-dev)",

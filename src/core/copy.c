@@ -199,8 +199,8 @@ static enum status
 read_mark(struct txn *txn, char where[TEXT_MAX + 1], char whose[WHOSE_SIZE], struct buf *why)
 {
 	struct db_rows rows;
-	enum status status =
-	    db_ask(txn->db, &rows, why, "SELECT moved, moved_to FROM project WHERE project = $1", DB_TEXT(txn->project));
+	enum status status = db_ask(txn->db, &rows, why, "SELECT moved, moved_to FROM project WHERE project = $1",
+	                            DB_TEXT(txn->project));
 
 	*where = *whose = '\0';
 	if (status != OK)
@@ -237,7 +237,8 @@ check_numbers(struct copy *copy, struct buf *why)
 		return status;
 	taken = rows.count > 0;
 	db_rows_release(&rows);
-	return taken ? why_not(why, CONFLICT, "%s: another project has numbers there that these rows have; give them a store of their own",
+	return taken ? why_not(why, CONFLICT,
+	                       "%s: another project has numbers there that these rows have; give them a store of their own",
 	                       copy->ask->target_name)
 	             : OK;
 }
@@ -352,8 +353,8 @@ copy_rows(struct engine *source, struct engine *target, const struct copy_ask *a
 	if (status == OK)
 		status = engine_run(source, rule_give, &copy, why);
 	if (status != OK && copy.taken)
-		return why_not(why, OUTCOME_UNKNOWN, "the rows are in %s, but %s may not be marked as moved; copy once more", ask->target_name,
-		               ask->source_name);
+		return why_not(why, OUTCOME_UNKNOWN, "the rows are in %s, but %s may not be marked as moved; copy once more",
+		               ask->target_name, ask->source_name);
 	return status;
 }
 

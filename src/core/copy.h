@@ -16,11 +16,11 @@
 /* Its columns begin with `project` and the key. */
 struct copy_table {
 	const char *name;
-	const char *first;  /* the rows of project $1 from the beginning, by the key; a page of them */
-	const char *next;   /* from after the key $2..; NULL: there is one row at most */
+	const char *first; /* the rows of project $1 from the beginning, by the key; a page of them */
+	const char *next;  /* from after the key $2..; NULL: there is one row at most */
 	const char *insert;
 	const char *erase;
-	size_t page;        /* rows */
+	size_t page; /* rows */
 	size_t keys;
 	size_t columns;
 };

@@ -14,6 +14,7 @@ enum status
 db_moved(const char *store, const char *where, struct buf *why)
 {
 	return why_not(why, STORE_DOWN,
-	               "%s: the codebase's rows have moved to %s; set STILE_STORE to that, or run `stile store copy --back` to go on here",
+	               "%s: the codebase's rows have moved to %s; set STILE_STORE to that, or run `stile store copy --back` to go "
+	               "on here",
 	               store, where);
 }

@@ -29,12 +29,10 @@ struct db_value {
 	int64_t whole;
 	double real;
 };
-
 #define DB_TEXT(value) ((struct db_value){.type = DB_TYPE_TEXT, .text = (value)}) /* NULL is bound as NULL */
 #define DB_INT(value) ((struct db_value){.type = DB_TYPE_INT, .whole = (int64_t)(value)})
 #define DB_REAL(value) ((struct db_value){.type = DB_TYPE_REAL, .real = (double)(value)})
 #define DB_NULL ((struct db_value){.type = DB_TYPE_NULL})
-
 /* The rows of one answer, whole.  Texts belong to it until db_rows_release. */
 struct db_rows {
 	size_t count, columns;
@@ -43,9 +41,6 @@ struct db_rows {
 };
 
 struct db;
-
-/* Of a project whose rows have moved to `where`: STORE_DOWN. */
-enum status db_moved(const char *store, const char *where, struct buf *why);
 
 /* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
 struct db_ops {
@@ -57,8 +52,7 @@ struct db_ops {
 	                   struct buf *why);
 	enum status (*commit)(struct db *db, struct buf *why); /* it is over afterwards, whatever is returned */
 	void (*rollback)(struct db *db);
-	/* Queued, after rows were put in that another store made: no instant before `now_ms` is given to the project any more, and
-	 * the column that numbers that table's rows goes on past `last`. */
+	/* Queued, for rows of another store: no instant before now_ms is given any more, and the table's numbers go on past `last`. */
 	void (*catch_up)(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
@@ -111,7 +105,6 @@ db_rollback(struct db *db)
 
 /* db_run(db, "INSERT ...", DB_TEXT(a), DB_INT(b)): queued, no answer. */
 #define db_run(db, sql, ...) (db)->ops->run((db), (sql), DB_ARGS(__VA_ARGS__))
-
 /* db_ask(db, &rows, why, "SELECT ...", ...): OK with *rows to be released by the caller (also when there are none). */
 #define db_ask(db, rows, why, sql, ...) ((db)->trips++, (db)->ops->ask((db), (rows), (sql), DB_ARGS(__VA_ARGS__), (why)))
 
@@ -137,13 +130,12 @@ db_real(const struct db_rows *rows, size_t row, size_t column)
 	return value->type == DB_TYPE_REAL ? value->real : value->type == DB_TYPE_INT ? (double)value->whole : 0;
 }
 
-/* The text, "" for NULL. */
 static inline const char *
 db_text(const struct db_rows *rows, size_t row, size_t column)
 {
 	const struct db_value *value = db_at(rows, row, column);
 
-	return value->type == DB_TYPE_TEXT ? value->text : "";
+	return value->type == DB_TYPE_TEXT ? value->text : ""; /* for NULL */
 }
 
 static inline bool
@@ -153,5 +145,6 @@ db_is_null(const struct db_rows *rows, size_t row, size_t column)
 }
 
 void db_rows_release(struct db_rows *rows);
+enum status db_moved(const char *store, const char *where, struct buf *why); /* STORE_DOWN: the project's rows are there now */
 
 #endif

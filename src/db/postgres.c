@@ -291,7 +291,8 @@ store_catch_up(struct db *db, int64_t now_ms, const char *table, const char *col
 {
 	struct postgres *store = store_of(db);
 
-	db_run(db, "UPDATE project SET seen_ms = greatest(seen_ms, $1) WHERE project = $2", DB_INT(now_ms), DB_TEXT(store->project));
+	db_run(db, "UPDATE project SET seen_ms = greatest(seen_ms, $1) WHERE project = $2", DB_INT(now_ms),
+	       DB_TEXT(store->project));
 	db_run(db,
 	       "SELECT CASE WHEN $3 - s.at > 1000000 THEN setval(pg_get_serial_sequence($1, $2), $3)"
 	       " ELSE (SELECT max(nextval(pg_get_serial_sequence($1, $2))) FROM generate_series(1, $3 - s.at)) END"

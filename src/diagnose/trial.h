@@ -43,7 +43,8 @@ struct trial {
 	int64_t began_ms;       /* by the wall clock: one instant for all writers */
 	char folder[PATH_SIZE]; /* its own */
 	diagnose_open_store *open_store;
-	const struct store_address *store; /* guarded: a server's, and a project of the trial's own in it; NULL: a store in `folder` */
+	const struct store_address
+		*store; /* guarded: a server's, and a project of the trial's own in it; NULL: a store in `folder` */
 	struct trial_shared *shared;
 	char expected[TRIAL_TEXT]; /* filled by prepare */
 };

@@ -129,8 +129,8 @@ has_password(const char *address)
 	const char *at = paths_is_server(address) ? strstr(address, "://") + 3 : address;
 	size_t len = strcspn(at, "/?#");
 
-	return strstr(address, "password=") != NULL ||
-	       (paths_is_server(address) && memchr(at, '@', len) != NULL && memchr(at, ':', (size_t)((const char *)memchr(at, '@', len) - at)) != NULL);
+	return strstr(address, "password=") != NULL || (paths_is_server(address) && memchr(at, '@', len) != NULL &&
+	                                                memchr(at, ':', (size_t)((const char *)memchr(at, '@', len) - at)) != NULL);
 }
 
 /* `default` is the place beside git's own files. */
@@ -141,8 +141,9 @@ find_target(const struct call *call, const char *to, struct context *out)
 	enum status status;
 
 	if (has_password(to))
-		return why_not(call->why, BAD_INPUT, "--to: a password on a command line can be read by others; use a password file "
-		                                     "(PGPASSFILE)");
+		return why_not(call->why, BAD_INPUT,
+		               "--to: a password on a command line can be read by others; use a password file "
+		               "(PGPASSFILE)");
 	out->place = call->context->place;
 	out->wait_ms = call->context->wait_ms;
 	out->open_store = call->context->open_store;
@@ -264,8 +265,8 @@ run_copy(struct call *call)
 static const struct param copy_params[] = {
 	{"to", PARAM_TEXT, "ADDRESS", "as STILE_STORE takes it, or `default`: beside git's own files", false, false, false},
 	{"keep", PARAM_FLAG, NULL, "the store here isn't marked as moved, and goes on for itself", false, false, false},
-	{"back", PARAM_FLAG, NULL, "copy nothing: take the mark off the store here; what was written in the other isn't in it", false,
-     false, false},
+	{"back", PARAM_FLAG, NULL, "copy nothing: take the mark off the store here; what was written in the other isn't in it",
+     false, false, false},
 };
 
 static const struct verb verbs[] = {
@@ -275,8 +276,8 @@ static const struct verb verbs[] = {
      run_migrate},
 	{"store check", "open the store, read from it, and tell the facts that its promises stand on", DOES_READ, "fact value",
      NULL, 0, run_check},
-	{"store copy", "move this codebase's rows into another store, all or none, and mark this one as moved", DOES_WRITE | DOES_OPEN_PATH | DOES_INSTALL,
-     "table rows", PARAMS(copy_params), run_copy},
+	{"store copy", "move this codebase's rows into another store, all or none, and mark this one as moved",
+     DOES_WRITE | DOES_OPEN_PATH | DOES_INSTALL, "table rows", PARAMS(copy_params), run_copy},
 };
 
 const struct verb_table verbs_store = VERB_TABLE(verbs);

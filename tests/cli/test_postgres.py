@@ -204,6 +204,15 @@ class Trouble(OnServer):
             holder.stdin.close()
 
 
+class Diagnosis(OnServer):
+    def test_it_makes_no_store_where_there_is_none(self):
+        self.assertIn("stile store init", self.one_line("diagnose", "--store", self.url, status=69))
+        self.assertEqual(self.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), ["0"])
+
+    def test_an_address_that_is_no_servers(self):
+        self.assertIn("postgresql://", self.one_line("diagnose", "--store", self.repo.store, status=65))
+
+
 class Failure(OnServer):
     def test_what_was_acknowledged_outlives_a_crash_of_the_server(self):
         self.repo.json("store", "init")

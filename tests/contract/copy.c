@@ -51,9 +51,9 @@ catalog(void)
 {
 	if (strcmp(contract_engine(contract_now), "sqlite") == 0)
 		return "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND EXISTS"
-		       " (SELECT 1 FROM pragma_table_info(m.name) p WHERE p.name = $1) ORDER BY 1, 2";
+			   " (SELECT 1 FROM pragma_table_info(m.name) p WHERE p.name = $1) ORDER BY 1, 2";
 	return "SELECT c.table_name::text, c.column_name::text FROM information_schema.columns c JOIN information_schema.columns p"
-	       " USING (table_schema, table_name) WHERE c.table_schema = 'public' AND p.column_name = $1 ORDER BY 1, 2";
+		   " USING (table_schema, table_name) WHERE c.table_schema = 'public' AND p.column_name = $1 ORDER BY 1, 2";
 }
 
 static void
@@ -86,9 +86,16 @@ every_column_of_a_table_with_a_project_is_copied_and_no_other(void **state)
 }
 
 static const char *const texts[] = {
-	"", " ", "'\"\\%$1;--\n\r\t\x01\x1f\x7f", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x8d\xed\x9f\xbf\xef\xbf\xbf",
+	"",
+	" ",
+	"'\"\\%$1;--\n\r\t\x01\x1f\x7f",
+	"\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x8d\xed\x9f\xbf\xef\xbf\xbf",
 	/* bytes that are no UTF-8, and the characters that may stand for such */
-	"\xff\xfe/\x80\xc3", "a\xed\xa0\x80z", "\xf4\x8f\xbf\xbf", "\xf4\x8f\xbe\x80\xf4\x8f", "\xf4\x8f\xbd\xbf",
+	"\xff\xfe/\x80\xc3",
+	"a\xed\xa0\x80z",
+	"\xf4\x8f\xbf\xbf",
+	"\xf4\x8f\xbe\x80\xf4\x8f",
+	"\xf4\x8f\xbd\xbf",
 };
 static const int64_t wholes[] = {0, -1, INT64_MAX, INT64_MIN, (int64_t)1 << 53, ((int64_t)1 << 53) + 1};
 static const double reals[] = {0.0, 0.1, -1e-308, 5e-324, 1.7976931348623157e308, 3.0, 123456789.123456789};
@@ -99,8 +106,8 @@ put(struct db *db, int64_t number, const char *text, int64_t whole, double real)
 	char name[24];
 
 	snprintf(name, sizeof name, "n%lld", (long long)number);
-	db_run(db, "INSERT INTO metric (project, session, name, value, base) VALUES ('p', $1, $2, $3, 0)", DB_TEXT(text), DB_TEXT(name),
-	       DB_REAL(real));
+	db_run(db, "INSERT INTO metric (project, session, name, value, base) VALUES ('p', $1, $2, $3, 0)", DB_TEXT(text),
+	       DB_TEXT(name), DB_REAL(real));
 	db_run(db, "INSERT INTO tractatus_seen (project, place, name, number, text) VALUES ('p', 'x', $1, $2, $3)", DB_TEXT(name),
 	       DB_INT(whole), DB_TEXT(text));
 }
@@ -118,7 +125,8 @@ values_come_back_as_they_went_in(void **state)
 	assert_int_equal(db_commit(contract->db, &contract->why), OK);
 	assert_int_equal(db_begin(contract->other, false, 1000, &contract->why), OK);
 	assert_int_equal(db_ask(contract->other, &rows, &contract->why,
-	                        "SELECT s.text, s.number, m.value, m.session FROM tractatus_seen s JOIN metric m ON m.project = s.project"
+	                        "SELECT s.text, s.number, m.value, m.session FROM tractatus_seen s JOIN metric m ON m.project = "
+	                        "s.project"
 	                        " AND m.name = s.name WHERE s.project = $1 ORDER BY s.name",
 	                        DB_TEXT("p")),
 	                 OK);

@@ -290,8 +290,8 @@ it_works_in_a_folder_of_its_own_that_is_gone_afterwards(void **state)
 }
 
 CONTRACT_TESTS(cmocka_unit_test(with_any_number_of_writers_the_unguarded_lose_and_the_guarded_are_safe),
-      cmocka_unit_test(a_guard_that_does_not_guard_is_told),
-      cmocka_unit_test(the_same_writer_loses_outside_of_a_rule_and_not_inside),
-      cmocka_unit_test(a_torn_file_and_one_that_says_too_much_are_told_apart),
-      cmocka_unit_test(a_writer_that_dies_or_hangs_or_fails_leaves_nothing_shown),
-      cmocka_unit_test(it_works_in_a_folder_of_its_own_that_is_gone_afterwards))
+               cmocka_unit_test(a_guard_that_does_not_guard_is_told),
+               cmocka_unit_test(the_same_writer_loses_outside_of_a_rule_and_not_inside),
+               cmocka_unit_test(a_torn_file_and_one_that_says_too_much_are_told_apart),
+               cmocka_unit_test(a_writer_that_dies_or_hangs_or_fails_leaves_nothing_shown),
+               cmocka_unit_test(it_works_in_a_folder_of_its_own_that_is_gone_afterwards))
