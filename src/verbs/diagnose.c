@@ -103,7 +103,7 @@ static enum status
 collide(struct call *call, const struct target *const *targets, size_t count)
 {
 	const char *server = json_text(call->args, "store", NULL);
-	struct store_address store;
+	struct store_address store = {0};
 	struct diagnose_ask ask = {.targets = targets,
 	                           .count = count,
 	                           .writers = (unsigned)json_whole(call->args, "writers", WRITERS_DEFAULT),

@@ -181,6 +181,7 @@ static const struct {
 	{"session end", "{\"session\":\"%s\"}", NULL},
 	{"store migrate", "{}", NULL},
 	{"store check", "{}", NULL},
+	{"store copy", NULL, "takes two stores, and as many answers as there are pages of rows"},
 	{"store init", NULL, "makes the store before a rule can run"},
 	{"init", NULL, "writes the client's settings in every worktree"},
 	{"doctor", NULL, "runs the installed command line and looks at the machine"},
