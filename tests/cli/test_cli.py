@@ -171,8 +171,13 @@ class Statuses(Base):
             words = []
             for option, placeholder in re.findall(r" (?:(--[a-z-]+) )?([A-Z]+)(?=[ ])", usage):
                 words += [option, values[option]] if option else [values[placeholder]]
+            if verb == "store copy":
+                words = ["--to", "/nowhere"]
             # what runs a command has statuses that hardly any command has itself
             command = ["--", "true"] if usage.endswith(" -- CMD...") else []
+            # that a server has none is known at the first rule, after these have looked at what they are given
+            if repo.database and verb in ("import tractatus", "export tractatus", "store copy"):
+                continue
             with self.subTest(verb):
                 done = repo.run(*verb.split(), *words, "--json", *command)
                 self.assertEqual(done.status, 124 if command else 69, done)

@@ -136,8 +136,8 @@ class Retention(hooked.Case):
             one.send("UserPromptSubmit", prompt="x")
         old.send("SessionEnd", reason="other")
         gone = old.stile_id()
-        self.repo.change("UPDATE session SET ended_ms = ended_ms - 31 * 86400000 WHERE session = ?", gone)
-        self.repo.change("UPDATE audit SET at_ms = at_ms - 91 * 86400000 WHERE seq <= 2")
+        self.repo.change("UPDATE session SET ended_ms = ended_ms - ? WHERE session = ?", 31 * 86400000, gone)
+        self.repo.change("UPDATE audit SET at_ms = at_ms - ? WHERE seq <= 2", 91 * 86400000)
         self.repo.change("UPDATE project SET reaped_ms = 0")
         new.tool()
         for table in ("session", "binding", "binding_owner", "metric"):
