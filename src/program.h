@@ -8,7 +8,10 @@
 #include "db/db.h"
 #include "os/paths.h"
 
-/* Returns in stile-full; in stile when the store is embedded, or stile-full can't be run: opening the store then says so. */
+/*
+ * Returns in stile-full; in stile when neither STILE_STORE nor a word of the command line is a server's address, or stile-full
+ * can't be run: opening the store then says so.
+ */
 void program_become(char **argv);
 
 /* For struct context. */

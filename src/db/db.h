@@ -16,31 +16,7 @@
 #ifndef DB_DB_H
 #define DB_DB_H
 
-#include "base/buf.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-enum db_type { DB_TYPE_NULL, DB_TYPE_TEXT, DB_TYPE_INT, DB_TYPE_REAL };
-
-struct db_value {
-	enum db_type type;
-	const char *text;
-	int64_t whole;
-	double real;
-};
-
-#define DB_TEXT(value) ((struct db_value){.type = DB_TYPE_TEXT, .text = (value)}) /* NULL is bound as NULL */
-#define DB_INT(value) ((struct db_value){.type = DB_TYPE_INT, .whole = (int64_t)(value)})
-#define DB_REAL(value) ((struct db_value){.type = DB_TYPE_REAL, .real = (double)(value)})
-#define DB_NULL ((struct db_value){.type = DB_TYPE_NULL})
-
-/* The rows of one answer, whole.  Texts belong to it until db_rows_release. */
-struct db_rows {
-	size_t count, columns;
-	struct db_value *values; /* count * columns */
-	char *texts;
-};
+#include "db/rows.h"
 
 struct db;
 struct db_grant;
@@ -54,6 +30,8 @@ struct db_ops {
 	                   struct buf *why);
 	enum status (*commit)(struct db *db, struct buf *why); /* it is over afterwards, whatever is returned */
 	void (*rollback)(struct db *db);
+	/* Queued, for rows of another store: no instant before now_ms is given any more, and the table's numbers go on past `last`. */
+	void (*catch_up)(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
@@ -68,6 +46,7 @@ struct db {
 	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
 	unsigned trips; /* answers waited for since db_begin */
 	bool writing, open; /* a transaction is */
+	bool moved_too;     /* set by whoever means to begin in a project whose rows have moved away; else that is STORE_DOWN */
 	bool unsettled;     /* what the last one read, and was rolled back, can't be brought to disk */
 };
 
@@ -107,44 +86,5 @@ db_rollback(struct db *db)
 #define db_run(db, sql, ...) (db)->ops->run((db), (sql), DB_ARGS(__VA_ARGS__))
 /* db_ask(db, &rows, why, "SELECT ...", ...): OK with *rows to be released by the caller (also when there are none). */
 #define db_ask(db, rows, why, sql, ...) ((db)->trips++, (db)->ops->ask((db), (rows), (sql), DB_ARGS(__VA_ARGS__), (why)))
-
-static inline const struct db_value *
-db_at(const struct db_rows *rows, size_t row, size_t column)
-{
-	return &rows->values[row * rows->columns + column];
-}
-
-static inline int64_t
-db_int(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_REAL ? (int64_t)value->real : value->type == DB_TYPE_INT ? value->whole : 0;
-}
-
-static inline double
-db_real(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_REAL ? value->real : value->type == DB_TYPE_INT ? (double)value->whole : 0;
-}
-
-/* The text, "" for NULL. */
-static inline const char *
-db_text(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_TEXT ? value->text : "";
-}
-
-static inline bool
-db_is_null(const struct db_rows *rows, size_t row, size_t column)
-{
-	return db_at(rows, row, column)->type == DB_TYPE_NULL;
-}
-
-void db_rows_release(struct db_rows *rows);
 
 #endif

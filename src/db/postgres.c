@@ -1,6 +1,7 @@
 #include "base/str.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
+#include "os/fault.h"
 
 #include <errno.h>
 
@@ -39,7 +40,7 @@ send_begin_writing(struct postgres *store)
 	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
 	              " greatest($2::bigint, " NOW ")) ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, $2, " NOW
 	              ")"
-	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1",
+	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1, moved",
 	              known, 2);
 }
 
@@ -51,7 +52,7 @@ send_begin_reading(struct postgres *store)
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
 	postgres_send(store,
 	              "SELECT greatest(" NOW ", (SELECT p.seen_ms FROM project p WHERE p.project = $1)), pg_backend_pid(),"
-	              " (SELECT schema FROM store), " POSTGRES_GRANTED,
+	              " (SELECT schema FROM store), " POSTGRES_GRANTED ", (SELECT p.moved FROM project p WHERE p.project = $1)",
 	              project, 1);
 }
 
@@ -81,7 +82,11 @@ judge_begin(struct postgres *store, const PGresult *last, enum status status, bo
 	}
 	store->pooled = cell(last, 1) != PQbackendPID(store->conn);
 	status = postgres_known(store, cell(last, 2), older, why);
-	return status == OK && cell(last, 3) == 0 ? postgres_no_project(store, why) : status;
+	if (status == OK && cell(last, 3) == 0)
+		return postgres_no_project(store, why);
+	if (status == OK && PQgetlength(last, 0, 4) > 0 && !store->db.moved_too)
+		return db_moved(store->name, PQgetvalue(last, 0, 4), why);
+	return status;
 }
 
 /* *older: the tables are of an earlier schema than ours, or there are none. */
@@ -135,6 +140,8 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 		if (status == OK)
 			status = begin_somehow(store, write, &older, why);
 	}
+	if (status == OK && write)
+		fault_point(FAULT_GATE_TAKEN);
 	if (status == OK) {
 		db->now_ms = store->last_ms;
 		db->boot_ms = clock_boot_ms();
@@ -217,6 +224,7 @@ postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why)
 
 			memcpy(rows.texts + at, rows.values[i].text, len);
 			rows.values[i].text = rows.texts + at;
+			postgres_text_out(rows.texts + at);
 			at += len;
 		}
 	*out = rows;
@@ -264,6 +272,8 @@ store_commit(struct db *db, struct buf *why)
 	enum status status;
 
 	store->unreplicated = false;
+	if (db->writing)
+		fault_point(FAULT_ROWS_WRITTEN);
 	send_plain(store, "COMMIT");
 	status = postgres_answers(store, &last, why);
 	if (there && store->conn == NULL && db->writing) {
@@ -280,8 +290,28 @@ store_commit(struct db *db, struct buf *why)
 		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
 	else if (store->unreplicated && db->writing)
 		status = postgres_unknown(store, "the standby was not waited for", why);
+	else if (db->writing)
+		fault_point(FAULT_COMMITTED);
 	PQclear(last);
 	return status;
+}
+
+/*
+ * Others may be drawing numbers at this moment, so the sequence is never set to where it may have been already: it is drawn from
+ * until it is there, or set so far ahead that nobody comes there in the meantime.
+ */
+static void
+store_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last)
+{
+	struct postgres *store = store_of(db);
+
+	db_run(db, "UPDATE project SET seen_ms = greatest(seen_ms, $1) WHERE project = $2", DB_INT(now_ms),
+	       DB_TEXT(store->project));
+	db_run(db,
+	       "SELECT CASE WHEN $3 - s.at > 1000000 THEN setval(pg_get_serial_sequence($1, $2), $3)"
+	       " ELSE (SELECT max(nextval(pg_get_serial_sequence($1, $2))) FROM generate_series(1, $3 - s.at)) END"
+	       " FROM (SELECT nextval(pg_get_serial_sequence($1, $2)) AS at) s",
+	       DB_TEXT(table), DB_TEXT(column), DB_INT(last));
 }
 
 static void
@@ -358,6 +388,7 @@ static const struct db_ops postgres_ops = {
 	.ask = store_ask,
 	.commit = store_commit,
 	.rollback = store_rollback,
+	.catch_up = store_catch_up,
 	.facts = store_facts,
 	.mend = store_mend,
 	.grant = postgres_grant,

@@ -36,13 +36,32 @@ struct parameters {
 	Oid types[POSTGRES_ARGS_MAX];
 	const char *values[POSTGRES_ARGS_MAX];
 	char numbers[POSTGRES_ARGS_MAX][40];
+	char *made[POSTGRES_ARGS_MAX]; /* texts that could not go as they were */
 };
 
 static void
+release(struct parameters *parameters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(parameters->made[i]);
+}
+
+static bool
+fill_text(struct parameters *out, size_t i, const char *text)
+{
+	if (text != NULL && postgres_text_in(text, &out->made[i]) != OK)
+		return false;
+	out->values[i] = text != NULL && out->made[i] != NULL ? out->made[i] : text;
+	return true;
+}
+
+/* False: out of memory. */
+static bool
 fill(struct parameters *out, const struct db_value *args, size_t count)
 {
 	static const Oid oids[] = {[DB_TYPE_NULL] = 0, [DB_TYPE_TEXT] = 25, [DB_TYPE_INT] = 20, [DB_TYPE_REAL] = 701};
 
+	memset(out->made, 0, count * sizeof *out->made);
 	for (size_t i = 0; i < count; i++) {
 		out->types[i] = oids[args[i].type];
 		out->values[i] = out->numbers[i];
@@ -50,9 +69,10 @@ fill(struct parameters *out, const struct db_value *args, size_t count)
 			snprintf(out->numbers[i], sizeof out->numbers[i], "%lld", (long long)args[i].whole);
 		else if (args[i].type == DB_TYPE_REAL)
 			snprintf(out->numbers[i], sizeof out->numbers[i], "%.17g", args[i].real);
-		else
-			out->values[i] = args[i].type == DB_TYPE_TEXT ? args[i].text : NULL;
+		else if (!fill_text(out, i, args[i].type == DB_TYPE_TEXT ? args[i].text : NULL))
+			return false;
 	}
+	return true;
 }
 
 /* Room first: what has been sent must never be without its place in the list. */
@@ -105,23 +125,26 @@ send_unnamed(struct postgres *store, const char *sql, const struct parameters *p
 	return true;
 }
 
-void
-postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
+static bool
+send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
 {
 	struct postgres_statement *statement = NULL;
 	struct parameters parameters;
-	bool sent = count <= POSTGRES_ARGS_MAX && make_room(store);
+	bool sent = fill(&parameters, args, count);
 
-	if (store->conn == NULL)
-		return;
-	if (sent) {
-		fill(&parameters, args, count);
-		if (store->met && !store->pooled)
-			statement = find_statement(store, sql, types_of(args, count));
+	if (sent && store->met && !store->pooled)
+		statement = find_statement(store, sql, types_of(args, count));
+	if (sent)
 		sent = statement == NULL ? send_unnamed(store, sql, &parameters, (int)count)
 		                         : send_named(store, statement, &parameters, (int)count);
-	}
-	if (!sent)
+	release(&parameters, count);
+	return sent;
+}
+
+void
+postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
+{
+	if (store->conn != NULL && !(count <= POSTGRES_ARGS_MAX && make_room(store) && send(store, sql, args, count)))
 		postgres_drop(store);
 }
 

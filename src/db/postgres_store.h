@@ -1,6 +1,7 @@
 /*
  * What the parts of the PostgreSQL engine share: transactions (postgres.c), statements and their answers (postgres_pipe.c),
- * the connection (postgres_connect.c), tables (postgres_schema.c), who may use which project (postgres_guard.c, postgres_grant.c).
+ * the connection (postgres_connect.c), tables (postgres_schema.c), who may use which project (postgres_guard.c, postgres_grant.c),
+ * bytes that are no text (postgres_text.c).
  */
 #ifndef DB_POSTGRES_STORE_H
 #define DB_POSTGRES_STORE_H
@@ -105,6 +106,14 @@ enum status postgres_copy_rows(const PGresult *result, struct db_rows *out, stru
 
 /* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
 enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
+
+/*
+ * The names of folders and branches are bytes, and the server keeps nothing but UTF-8: each byte that is none stands there as a
+ * character of private use, and comes back as it was.  in: *out is NULL when `text` can go as it is, else the caller's to free;
+ * NO_MEMORY.  out: in place.
+ */
+enum status postgres_text_in(const char *text, char **out) MUST_CHECK;
+void postgres_text_out(char *text);
 
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);

@@ -181,6 +181,7 @@ static const struct {
 	{"session end", "{\"session\":\"%s\"}", NULL},
 	{"store migrate", "{}", NULL},
 	{"store check", "{}", NULL},
+	{"store copy", NULL, "takes two stores, and as many answers as there are pages of rows"},
 	{"store init", NULL, "makes the store before a rule can run"},
 	{"store grant", NULL, "changes rights on a server, in no transaction of a project"},
 	{"init", NULL, "writes the client's settings in every worktree"},
