@@ -1,11 +1,14 @@
 #include "base/str.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
+#include "os/random.h"
 
 #include <errno.h>
 
 #define ROWS_TEXT_MAX ((size_t)64 << 20)
 #define NOW "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+#define BEGINS_PER_SWEEP 64 /* on average one of so many takes old keys of operations away ... */
+#define SWEEP_MAX "256"     /* ... at most so many, which is more than were made since */
 
 static struct postgres *
 store_of(struct db *db)
@@ -19,12 +22,40 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
-/* Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed. */
+static enum status
+make_key(struct postgres *store, bool *sweep, struct buf *why)
+{
+	uint8_t random[(POSTGRES_KEY_SIZE - 1) / 2];
+
+	if (random_bytes(random, sizeof random) != OK)
+		return why_not(why, STORE_DOWN, "the system has no randomness to give");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(store->key + 2 * i, 3, "%02x", random[i]);
+	*sweep = random[0] % BEGINS_PER_SWEEP == 0;
+	return OK;
+}
+
+/* Of the project whose row we have, so that no two meet in it. */
+static void
+send_sweep(struct postgres *store)
+{
+	const struct db_value args[] = {DB_TEXT(store->project), DB_INT(POSTGRES_KEY_KEPT_MS)};
+
+	postgres_send(store,
+	              "DELETE FROM operation WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM operation o WHERE o.project = $1 AND"
+	              " o.at_ms < " NOW " - $2::bigint ORDER BY o.at_ms LIMIT " SWEEP_MAX "))",
+	              args, 2);
+}
+
+/*
+ * Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed.  The
+ * key of the operation is put beside it.
+ */
 static void
 send_begin_writing(struct postgres *store)
 {
 	char wait[24];
-	const struct db_value limit[] = {DB_TEXT(wait)}, project[] = {DB_TEXT(store->project)};
+	const struct db_value limit[] = {DB_TEXT(wait)}, project[] = {DB_TEXT(store->project), DB_TEXT(store->key)};
 
 	snprintf(wait, sizeof wait, "%lldms", (long long)store->wait_ms);
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE");
@@ -33,10 +64,11 @@ send_begin_writing(struct postgres *store)
 	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)",
 	              limit, 1);
 	postgres_send(store,
-	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0, " NOW ")"
-	              " ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, " NOW ")"
-	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store)",
-	              project, 1);
+	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0, " NOW ")"
+	              " ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, " NOW ") RETURNING seen_ms),"
+	              " o AS (INSERT INTO operation (project, at_ms, key) SELECT $1, p.seen_ms, $2 FROM p)"
+	              " SELECT seen_ms, pg_backend_pid(), (SELECT schema FROM store) FROM p",
+	              project, 2);
 }
 
 static void
@@ -67,13 +99,29 @@ undo(struct postgres *store)
 		PQclear(last);
 }
 
-/* *older: the tables are of an earlier schema than ours, or there are none. */
 static enum status
-try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
+take_begun(struct postgres *store, const PGresult *result, bool *older, struct buf *why)
 {
-	PGresult *last;
 	enum status status;
 
+	store->pooled = cell(result, 1) != PQbackendPID(store->conn);
+	status = postgres_known(store, cell(result, 2), older, why);
+	store->key_ms = cell(result, 0);
+	if (status == OK && cell(result, 0) > store->last_ms)
+		store->last_ms = cell(result, 0);
+	return status;
+}
+
+enum status
+postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
+{
+	bool sweep = false;
+	PGresult *last;
+	enum status status = write ? make_key(store, &sweep, why) : OK;
+
+	if (status != OK)
+		return status;
+	store->unreplicated = false;
 	if (write)
 		send_begin_writing(store);
 	else
@@ -82,30 +130,35 @@ try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 	if (status == NO_SUCH)
 		*older = true;
 	if (status == OK) {
-		store->pooled = cell(last, 1) != PQbackendPID(store->conn);
-		status = postgres_known(store, cell(last, 2), older, why);
-		if (status == OK && cell(last, 0) > store->last_ms)
-			store->last_ms = cell(last, 0);
+		status = take_begun(store, last, older, why);
 		PQclear(last);
 	}
 	if (status != OK && store->conn != NULL)
 		undo(store);
+	else if (sweep && status == OK)
+		send_sweep(store);
 	return status;
 }
 
-/* A connection that was lost while nothing was going on has taken nothing with it. */
+/*
+ * The one place in which anything is tried again: no rule has run yet, and nobody was told anything.  A connection that was lost
+ * before that has taken nothing with it.
+ */
 static enum status
 begin_somehow(struct postgres *store, bool write, bool *older, struct buf *why)
 {
-	bool old = store->conn != NULL;
-	enum status status = old ? OK : postgres_connect(store, why);
+	int64_t pause_ms = 0, until_ms = clock_boot_ms() + POSTGRES_AGAIN_MS;
+	bool there;
+	enum status status;
 
-	if (status == OK)
-		status = try_begin(store, write, older, why);
-	if (status == OK || !old || store->conn != NULL)
-		return status;
-	status = postgres_connect(store, why);
-	return status == OK ? try_begin(store, write, older, why) : status;
+	do {
+		store->again = false;
+		status = store->conn != NULL ? OK : postgres_connect(store, why);
+		there = status == OK;
+		if (there)
+			status = postgres_begin(store, write, older, why);
+	} while (status != OK && (store->again || (there && store->conn == NULL)) && postgres_pause(&pause_ms, until_ms));
+	return status;
 }
 
 static enum status
@@ -116,7 +169,7 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	enum status status;
 
 	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
-	store->unreplicated = false;
+	store->began_boot_ms = clock_boot_ms();
 	status = begin_somehow(store, write, &older, why);
 	if (status != OK && older) {
 		status = postgres_migrate(store, false, why);
@@ -236,11 +289,22 @@ store_rollback(struct db *db)
 		undo(store);
 }
 
-static enum status
-unknown(struct postgres *store, const char *what, struct buf *why)
+enum status
+postgres_commit(struct postgres *store, struct buf *why)
 {
-	return why_not(why, OUTCOME_UNKNOWN,
-	               "%s: %s while committing; it is not known whether it was done; look before trying again", store->name, what);
+	PGresult *last;
+	enum status status;
+
+	store->unreplicated = false;
+	send_plain(store, "COMMIT");
+	status = postgres_answers(store, &last, why);
+	if (status == OK && !str_equal(PQcmdStatus(last), "COMMIT"))
+		/* what had failed before is taken back, and COMMIT says so by its answer alone */
+		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
+	else if (status != OK && store->conn != NULL)
+		undo(store);
+	PQclear(last);
+	return status == NO_SUCH ? STORE_DOWN : status;
 }
 
 static enum status
@@ -248,28 +312,14 @@ store_commit(struct db *db, struct buf *why)
 {
 	struct postgres *store = store_of(db);
 	bool there = store->conn != NULL;
-	PGresult *last;
-	enum status status;
+	enum status status = postgres_commit(store, why);
 
-	store->unreplicated = false;
-	send_plain(store, "COMMIT");
-	status = postgres_answers(store, &last, why);
-	if (there && store->conn == NULL && db->writing) {
-		PQclear(last);
-		return unknown(store, "the connection was lost", why);
-	}
-	if (status != OK) {
-		if (store->conn != NULL)
-			undo(store);
-		return status == NO_SUCH ? STORE_DOWN : status;
-	}
-	/* what had failed before is taken back, and COMMIT says so by its answer alone */
-	if (!str_equal(PQcmdStatus(last), "COMMIT"))
-		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
-	else if (store->unreplicated && db->writing)
-		status = unknown(store, "the standby was not waited for", why);
-	PQclear(last);
-	return status;
+	if (!db->writing)
+		return status;
+	/* what is there, but perhaps on this server alone, may be gone after a fail-over */
+	if (store->unreplicated && there && (status == OK || store->conn == NULL))
+		return postgres_unknown(store, "the standby was not waited for", why);
+	return there && store->conn == NULL ? postgres_outcome(store, why) : status;
 }
 
 static void
@@ -328,6 +378,7 @@ store_close(struct db *db, bool process_ends)
 	(void)process_ends;
 	postgres_drop(store);
 	free(store->sent);
+	free(store->away);
 	free(store->name);
 	free(store->url);
 	free(store);
@@ -345,19 +396,42 @@ static const struct db_ops postgres_ops = {
 	.close = store_close,
 };
 
+/* A hook doesn't pay again for what another one has just paid for. */
+static enum status
+is_worth_a_try(const struct postgres *store, struct buf *why)
+{
+	struct postgres_target target;
+	enum status status = postgres_target(&target, store, why);
+
+	if (status == OK)
+		status = postgres_away_check(store, target.places, why);
+	postgres_target_release(&target);
+	return status;
+}
+
+static bool
+fill(struct postgres *store, const struct postgres_options *options)
+{
+	store->db.ops = &postgres_ops;
+	store->url = strdup(options->url);
+	store->name = strdup(options->name);
+	store->away = options->away == NULL ? NULL : strdup(options->away);
+	return store->url != NULL && store->name != NULL && (store->away != NULL || options->away == NULL) &&
+	       str_copy(store->project, sizeof store->project, options->project) == OK;
+}
+
 enum status
 postgres_open(const struct postgres_options *options, struct db **out, struct buf *why)
 {
 	struct postgres *store = calloc(1, sizeof *store);
-	enum status status;
+	enum status status = OK;
 
-	if (store == NULL || (store->url = strdup(options->url)) == NULL || (store->name = strdup(options->name)) == NULL ||
-	    str_copy(store->project, sizeof store->project, options->project) != OK) {
+	if (store == NULL || !fill(store, options))
 		status = why_not(why, NO_MEMORY, "out of memory");
-	} else {
-		store->db.ops = &postgres_ops;
+	if (status == OK && options->hurried)
+		status = is_worth_a_try(store, why);
+	if (status == OK)
 		status = postgres_connect(store, why);
-	}
 	if (status == OK && options->make)
 		status = postgres_migrate(store, true, why);
 	if (status == OK)
