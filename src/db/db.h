@@ -44,7 +44,7 @@ struct db_rows {
 
 struct db;
 
-/* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit only), with `why` in one line. */
+/* One engine.  Each call: OK; BUSY, STORE_DOWN: nothing was done; OUTCOME_UNKNOWN (commit only); with `why` in one line. */
 struct db_ops {
 	const char *name;
 	/* Begins; `write` takes the store for itself, waiting at most wait_ms for others.  Sets db->now_ms.  May block. */

@@ -64,8 +64,9 @@ send_begin_writing(struct postgres *store)
 	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)",
 	              limit, 1);
 	postgres_send(store,
-	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0, " NOW ")"
-	              " ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, " NOW ") RETURNING seen_ms),"
+	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES"
+	              " ($1, " NOW ", 0, " NOW ") ON CONFLICT (project) DO UPDATE SET seen_ms ="
+	              " greatest(p.seen_ms, " NOW ") RETURNING seen_ms),"
 	              " o AS (INSERT INTO operation (project, at_ms, key) SELECT $1, p.seen_ms, $2 FROM p)"
 	              " SELECT seen_ms, pg_backend_pid(), (SELECT schema FROM store) FROM p",
 	              project, 2);

@@ -39,7 +39,7 @@
 
 #include "db/db.h"
 
-#define POSTGRES_CONNECT_MS 900  /* to connect to a host, unless the address has a connect_timeout */
+#define POSTGRES_CONNECT_MS 900 /* to connect to a host, unless the address has a connect_timeout */
 #define POSTGRES_STAGGER_MS 200
 #define POSTGRES_QUICK_MS 100
 #define POSTGRES_AWAY_MS 10000

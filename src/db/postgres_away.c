@@ -65,8 +65,9 @@ postgres_away_check(const struct postgres *store, const char *places, struct buf
 		age_ms = clock_boot_ms() - at_ms;
 	if (age_ms >= 0 && age_ms < POSTGRES_AWAY_MS) {
 		str_instant(since, sizeof since, clock_wall_ms() - age_ms);
-		status = why_not(why, STORE_DOWN, "%s (since %s, so no hook tries again for another %lld ms; `stile status` does at once)",
-		                 lines[3], since, (long long)(POSTGRES_AWAY_MS - age_ms));
+		status = why_not(why, STORE_DOWN,
+		                 "%s (since %s, so no hook tries again for another %lld ms; `stile status` does at once)", lines[3],
+		                 since, (long long)(POSTGRES_AWAY_MS - age_ms));
 	}
 	buf_release(&text);
 	return status;

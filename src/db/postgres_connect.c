@@ -66,8 +66,7 @@ postgres_why(struct postgres *store, const PGresult *result, struct buf *why)
 	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
 		if (str_equal(state, passing[i].state)) {
 			store->again = true;
-			return why_not(why, BUSY, "%s: %s (SQLSTATE %s); nothing was done; try again", store->name, passing[i].what,
-			               state);
+			return why_not(why, BUSY, "%s: %s (SQLSTATE %s); nothing was done; try again", store->name, passing[i].what, state);
 		}
 	if (str_equal(state, "55P03"))
 		return why_not(why, BUSY, "%s: another transaction of project %s has the store, for %lld ms at least; try again",
@@ -87,16 +86,20 @@ postgres_drop(struct postgres *store)
 	memset(store->statements, 0, sizeof store->statements);
 }
 
-/* 57P01 and 01000 as warnings: "canceling wait for synchronous replication". */
+/*
+ * 57P01 and 01000 as warnings: "canceling wait for synchronous replication".  A server that is shut down at once says 57P01 to
+ * everybody, whatever the language from its function of that name, and that is no word on replication.
+ */
 static void
 hear(void *data, const PGresult *result)
 {
 	struct postgres *store = data;
 	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
 
 	if (severity != NULL && state != NULL && str_equal(severity, "WARNING") &&
-	    (str_equal(state, "57P01") || str_equal(state, "01000")))
+	    (str_equal(state, "57P01") || str_equal(state, "01000")) && (function == NULL || !str_equal(function, "quickdie")))
 		store->unreplicated = true;
 }
 
@@ -147,10 +150,9 @@ reach_patiently(struct postgres *store, const struct postgres_target *target, PG
 
 	if (store->until_boot_ms != 0 && store->until_boot_ms < until_ms)
 		until_ms = store->until_boot_ms;
-	do {
-		store->again = false;
+	status = postgres_reach(store, target, out, why);
+	while (status != OK && store->again && postgres_pause(&pause_ms, until_ms))
 		status = postgres_reach(store, target, out, why);
-	} while (status != OK && store->again && postgres_pause(&pause_ms, until_ms));
 	return status;
 }
 

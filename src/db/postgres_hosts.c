@@ -176,7 +176,8 @@ start_one(struct race *race, const struct postgres_target *target, int64_t until
 			add_keyword(&keywords, lists[i].keyword, elements[i]);
 	race->begun++;
 	race->next_ms = clock_boot_ms() + POSTGRES_STAGGER_MS;
-	*attempt = (struct attempt){.conn = PQconnectStartParams(keywords.names, keywords.values, 0), .next = PGRES_POLLING_WRITING};
+	*attempt = (struct attempt){.conn = PQconnectStartParams(keywords.names, keywords.values, 0),
+	                            .next = PGRES_POLLING_WRITING};
 	if (attempt->conn == NULL)
 		return false;
 	snprintf(attempt->host, sizeof attempt->host, "%s", elements[HOST][0] == '\0' ? elements[HOSTADDR] : elements[HOST]);
@@ -336,6 +337,7 @@ postgres_reach(struct postgres *store, const struct postgres_target *target, PGc
 	if (race == NULL)
 		return why_not(why, NO_MEMORY, "out of memory");
 	buf_init(&race->said, SAID_MAX * HOSTS_MAX);
+	store->again = false;
 	status = count_hosts(target, store, &race->count, why);
 	if (status == OK)
 		status = run_race(store, race, target, out, why);

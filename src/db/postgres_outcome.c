@@ -77,6 +77,7 @@ postgres_outcome(struct postgres *store, struct buf *why)
 	if (status != OK)
 		return postgres_unknown(store, "the connection was lost", why);
 	return there ? OK
-	             : why_not(why, BUSY, "%s: the connection was lost before the commit came to the server; nothing was done; try again",
+	             : why_not(why, BUSY,
+	                       "%s: the connection was lost before the commit came to the server; nothing was done; try again",
 	                       store->name);
 }

@@ -34,15 +34,15 @@ struct postgres {
 	char project[512];
 	bool met; /* a first answer came on this connection: whether it is pooled is known */
 	bool pooled;
-	bool unreplicated; /* the server said that it didn't wait for its standby */
-	bool again;        /* of what failed last: nothing was done, and doing it once more is right */
-	int64_t wait_ms;   /* for other writers, in this transaction */
-	int64_t last_ms;   /* the last instant given */
-	int64_t began_boot_ms; /* when this transaction began to begin */
-	int64_t until_boot_ms; /* no answer and no connection is waited for longer; 0: as the limits say */
+	bool unreplicated;           /* the server said that it didn't wait for its standby */
+	bool again;                  /* of what failed last: nothing was done, and doing it once more is right */
+	int64_t wait_ms;             /* for other writers, in this transaction */
+	int64_t last_ms;             /* the last instant given */
+	int64_t began_boot_ms;       /* when db_begin began */
+	int64_t until_boot_ms;       /* no answer and no connection is waited for longer; 0: as the limits say */
 	char key[POSTGRES_KEY_SIZE]; /* of this write transaction, in the table of operations ... */
 	int64_t key_ms;              /* ... at this instant of the server's */
-	char *away; /* the file that remembers for this machine that there was no connection; NULL: none does */
+	char *away;                  /* the file that remembers for this machine that there was no connection; NULL: none does */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
 	size_t sent_count;
@@ -76,7 +76,8 @@ void postgres_target_release(struct postgres_target *target);
  * A connection to the first of the target's hosts that takes writes, within its limit: STORE_DOWN with `why`, which tells of each
  * host.  store->again when one of them is just coming or going.
  */
-enum status postgres_reach(struct postgres *store, const struct postgres_target *target, PGconn **out, struct buf *why) MUST_CHECK;
+enum status postgres_reach(struct postgres *store, const struct postgres_target *target, PGconn **out,
+                           struct buf *why) MUST_CHECK;
 
 /* Whether we can use this server: what is wrong, with what to do, goes into `said`. */
 bool postgres_suits(PGconn *conn, struct buf *said);

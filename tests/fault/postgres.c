@@ -157,7 +157,8 @@ a_read_that_lost_its_connection_has_no_outcome_to_wonder_about(void **state)
 
 /* Project `.`'s, as old as that. */
 #define KEYS_OF(minutes, keys) \
-	"INSERT INTO operation SELECT '.', floor(extract(epoch FROM now()) * 1000)::bigint - " minutes " * 60000, k::text FROM " keys
+	"INSERT INTO operation SELECT '.', floor(extract(epoch FROM now()) * 1000)::bigint - " minutes \
+	" * 60000, k::text FROM " keys
 
 static void
 keys_are_kept_for_an_hour_and_then_taken_away_by_whoever_writes(void **state)

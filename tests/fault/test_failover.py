@@ -12,7 +12,6 @@ Time limit: 240 s
 """
 import collections
 import itertools
-import subprocess
 import threading
 import unittest
 
@@ -192,6 +191,20 @@ class Cut(Case):
         self.assertIn("nothing was done; try again", done.stderr)
         self.assertEqual(self.there(), 0)
         self.assertEqual(stile_test.ends(self.add()).status, 0)
+        self.assertEqual(self.there(), 1)
+
+    def test_a_server_that_is_just_starting_is_tried_again(self):
+        proxy = self.proxy("starting")
+        done = stile_test.ends(self.add())
+        self.assertEqual((done.status, done.stderr), (0, ""))
+        self.assertTrue(proxy.cut.is_set())
+        self.assertEqual(self.there(), 1)
+
+    def test_one_that_goes_before_a_rule_has_run_is_begun_with_again(self):
+        proxy = self.proxy("going")
+        done = stile_test.ends(self.add())
+        self.assertEqual((done.status, done.stderr), (0, ""))
+        self.assertTrue(proxy.cut.is_set())
         self.assertEqual(self.there(), 1)
 
     def standby(self, names):

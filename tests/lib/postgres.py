@@ -192,10 +192,19 @@ class Proxy:
     before  the server doesn't get it
     after   it is done, and its answer is what the client doesn't get
     while   the server has it, and works on it with nobody to answer to until stop()
+
+    or, earlier, says what a server says that is
+
+    starting  to the first connection
+    going     to the first BEGIN
     """
+
+    SAYS = {"starting": ("57P03", "the database system is starting up"),
+            "going": ("57P01", "terminating connection due to administrator command")}
 
     def __init__(self, server, when):
         self.server, self.when = server, when
+        self.mark = b"BEGIN" if when == "going" else b"" if when == "starting" else b"COMMIT\0"
         self.folder = tempfile.mkdtemp(prefix="px", dir="/tmp")
         os.chmod(self.folder, 0o755)
         self.cut = threading.Event()
@@ -234,18 +243,24 @@ class Proxy:
                     data = one.recv(65536)
                     if not data:
                         raise OSError
-                    # an answer ends no text with this: of a transaction it is the client that names the end
                     asked += data if one is client else b""
-                    if b"COMMIT\0" in asked and not self.cut.is_set():
+                    if asked and self.mark in asked and not self.cut.is_set():
                         self.end(client, server, data)
                         return
                     (server if one is client else client).sendall(data)
         client.close()
         server.close()
 
+    @staticmethod
+    def error(state, text):
+        fields = "SFATAL\0VFATAL\0C%s\0M%s\0Fserver.c\0L1\0Rserve\0\0" % (state, text)
+        return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields.encode()
+
     def end(self, client, server, data):
         self.cut.set()
-        if self.when != "before":
+        if self.when in self.SAYS:
+            client.sendall(self.error(*self.SAYS[self.when]))
+        elif self.when != "before":
             server.sendall(data)
         answer = b""
         while self.when == "after" and b"COMMIT\0" not in answer:
