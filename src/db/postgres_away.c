@@ -19,9 +19,8 @@ postgres_away_note(const struct postgres *store, const char *places, const struc
 		return;
 	buf_init(&text, NOTE_MAX);
 	buf_printf(&text, "%s\n%lld\n%s\n%s\n", boot, (long long)clock_boot_ms(), places, why->data);
-	/* two that write at once say the same */
-	if (buf_status(&text) == OK && file_replace(store->away, text.data, text.len, 0600, NULL) != OK)
-		postgres_away_forget(store);
+	/* of two that write at once either may stand, and one that can't be kept costs the next hook what it cost this one */
+	(void)(buf_status(&text) == OK && file_replace(store->away, text.data, text.len, 0600, NULL) == OK);
 	buf_release(&text);
 }
 

@@ -158,6 +158,14 @@ struct race {
 	bool advised;    /* what was said last says what to do, too */
 };
 
+/* Before there is a transaction no notice is about one; libpq would write it to stderr. */
+static void
+hear_nothing(void *data, const PGresult *result)
+{
+	(void)data;
+	(void)result;
+}
+
 static bool
 start_one(struct race *race, const struct postgres_target *target, int64_t until_ms)
 {
@@ -186,6 +194,7 @@ start_one(struct race *race, const struct postgres_target *target, int64_t until
 		attempt->until_ms = until_ms;
 	/* the SQLSTATE of a refusal is told in no other way */
 	PQsetErrorVerbosity(attempt->conn, PQERRORS_VERBOSE);
+	PQsetNoticeReceiver(attempt->conn, hear_nothing, NULL);
 	return true;
 }
 

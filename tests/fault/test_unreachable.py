@@ -174,6 +174,11 @@ class Hosts(Case):
         self.use("postgresql://stile@/%s?project=one" % self.name)
         self.assertEqual(self.hook().status, 0)
 
+    def test_what_the_server_remarks_on_connecting_is_no_line_of_ours(self):
+        self.server.execute("UPDATE pg_database SET datcollversion = '0' WHERE datname = '%s'" % self.name)
+        done = self.repo.run("status")
+        self.assertEqual((done.status, done.stderr), (0, ""))
+
     def test_ports_that_do_not_match_the_hosts_are_refused(self):
         self.use("postgresql:///x?host=/a,/b,/c&port=1,2")
         done = self.repo.run("status")
