@@ -17,7 +17,14 @@ program_open_store(const struct store_address *address, bool make, struct db **o
 	                                  .project = address->project,
 	                                  .make = make,
 	                                  .alone = true};
-	struct postgres_options team = {.url = address->url, .name = address->file, .project = address->project, .make = make};
+	char away[PATH_SIZE];
+	struct postgres_options team = {.url = address->url,
+	                                .name = address->file,
+	                                .project = address->project,
+	                                .make = make,
+	                                .hurried = address->hurried};
 
+	if (paths_join(away, sizeof away, address->folder, "unreachable") == OK)
+		team.away = away;
 	return address->url[0] == '\0' ? sqlite_open(&embedded, out, why) : postgres_open(&team, out, why);
 }

@@ -20,7 +20,11 @@
 
 struct db;
 struct db_grant;
-/* One engine.  Each call: OK, BUSY, STORE_DOWN, OUTCOME_UNKNOWN (commit), NO_SUCH (begin: no project for us), and `why` in a line. */
+
+/*
+ * One engine.  Each call: OK; BUSY, STORE_DOWN: nothing was done; OUTCOME_UNKNOWN (commit only); NO_SUCH (begin: there is no such
+ * project for us); with `why` in one line.
+ */
 struct db_ops {
 	const char *name;
 	/* Begins; `write` takes the store for itself, waiting at most wait_ms for others.  Sets db->now_ms.  May block. */

@@ -2,11 +2,14 @@
 #include "db/postgres_store.h"
 #include "os/clock.h"
 #include "os/fault.h"
+#include "os/random.h"
 
 #include <errno.h>
 
 #define ROWS_TEXT_MAX ((size_t)64 << 20)
 #define NOW "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+#define BEGINS_PER_SWEEP 64 /* on average one of so many takes old keys of operations away ... */
+#define SWEEP_MAX "256"     /* ... at most so many, which is more than were made since */
 
 static struct postgres *
 store_of(struct db *db)
@@ -20,15 +23,42 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
+static enum status
+make_key(struct postgres *store, bool *sweep, struct buf *why)
+{
+	uint8_t random[(POSTGRES_KEY_SIZE - 1) / 2];
+
+	if (random_bytes(random, sizeof random) != OK)
+		return why_not(why, STORE_DOWN, "the system has no randomness to give");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(store->key + 2 * i, 3, "%02x", random[i]);
+	*sweep = random[0] % BEGINS_PER_SWEEP == 0;
+	return OK;
+}
+
+/* Of the project whose row we have, so that no two meet in it. */
+static void
+send_sweep(struct postgres *store)
+{
+	const struct db_value args[] = {DB_TEXT(store->project), DB_INT(POSTGRES_KEY_KEPT_MS)};
+
+	postgres_send(store,
+	              "DELETE FROM operation WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM operation o WHERE o.project = $1 AND"
+	              " o.at_ms < " NOW " - $2::bigint ORDER BY o.at_ms LIMIT " SWEEP_MAX "))",
+	              args, 2);
+}
+
 /*
  * Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed.  What this
- * connection was told already is kept with it: it may have been read only, at a time when the server's clock was ahead.
+ * connection was told already is kept with it: it may have been read only, at a time when the server's clock was ahead.  The key of
+ * the operation is put beside it.
  */
 static void
 send_begin_writing(struct postgres *store)
 {
 	char wait[24];
-	const struct db_value limit[] = {DB_TEXT(wait)}, known[] = {DB_TEXT(store->project), DB_INT(store->last_ms)};
+	const struct db_value limit[] = {DB_TEXT(wait)};
+	const struct db_value begun[] = {DB_TEXT(store->project), DB_INT(store->last_ms), DB_TEXT(store->key)};
 
 	snprintf(wait, sizeof wait, "%lldms", (long long)store->wait_ms);
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE");
@@ -37,11 +67,12 @@ send_begin_writing(struct postgres *store)
 	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)",
 	              limit, 1);
 	postgres_send(store,
-	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
+	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
 	              " greatest($2::bigint, " NOW ")) ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, $2, " NOW
-	              ")"
-	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1, moved",
-	              known, 2);
+	              ") RETURNING seen_ms, moved),"
+	              " o AS (INSERT INTO operation (project, at_ms, key) SELECT $1, p.seen_ms, $3 FROM p)"
+	              " SELECT seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1, moved FROM p",
+	              begun, 3);
 }
 
 static void
@@ -74,55 +105,75 @@ undo(struct postgres *store)
 
 /* Who has no right to a project is refused its row; what it has rights to otherwise is no matter. */
 static enum status
-judge_begin(struct postgres *store, const PGresult *last, enum status status, bool *older, struct buf *why)
+judge_failed(struct postgres *store, enum status status, bool *older, struct buf *why)
 {
-	if (status != OK) {
-		*older = postgres_missing(store);
-		return str_equal(store->state, POSTGRES_FORBIDDEN) ? postgres_no_project(store, why) : status;
-	}
-	store->pooled = cell(last, 1) != PQbackendPID(store->conn);
-	status = postgres_known(store, cell(last, 2), older, why);
-	if (status == OK && cell(last, 3) == 0)
+	*older = postgres_missing(store);
+	return str_equal(store->state, POSTGRES_FORBIDDEN) ? postgres_no_project(store, why) : status;
+}
+
+static enum status
+take_begun(struct postgres *store, const PGresult *result, bool *older, struct buf *why)
+{
+	enum status status;
+
+	store->pooled = cell(result, 1) != PQbackendPID(store->conn);
+	status = postgres_known(store, cell(result, 2), older, why);
+	if (status == OK && cell(result, 3) == 0)
 		return postgres_no_project(store, why);
-	if (status == OK && PQgetlength(last, 0, 4) > 0 && !store->db.moved_too)
-		return db_moved(store->name, PQgetvalue(last, 0, 4), why);
+	if (status == OK && PQgetlength(result, 0, 4) > 0 && !store->db.moved_too)
+		return db_moved(store->name, PQgetvalue(result, 0, 4), why);
+	store->key_ms = cell(result, 0);
+	if (status == OK && cell(result, 0) > store->last_ms)
+		store->last_ms = cell(result, 0);
 	return status;
 }
 
-/* *older: the tables are of an earlier schema than ours, or there are none. */
-static enum status
-try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
+enum status
+postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 {
+	bool sweep = false;
 	PGresult *last;
-	enum status status;
+	enum status status = write ? make_key(store, &sweep, why) : OK;
 
+	if (status != OK)
+		return status;
+	store->unreplicated = false;
 	if (write)
 		send_begin_writing(store);
 	else
 		send_begin_reading(store);
 	status = postgres_answers(store, &last, why);
-	status = judge_begin(store, last, status, older, why);
-	if (status == OK && cell(last, 0) > store->last_ms)
-		store->last_ms = cell(last, 0);
+	if (status != OK)
+		status = judge_failed(store, status, older, why);
+	else
+		status = take_begun(store, last, older, why);
 	PQclear(last);
 	if (status != OK && store->conn != NULL)
 		undo(store);
+	else if (sweep && status == OK)
+		send_sweep(store);
 	return status;
 }
 
-/* A connection that was lost while nothing was going on has taken nothing with it. */
+/*
+ * The one place in which anything is tried again: no rule has run yet, and nobody was told anything.  A connection that was lost
+ * before that has taken nothing with it.
+ */
 static enum status
 begin_somehow(struct postgres *store, bool write, bool *older, struct buf *why)
 {
-	bool old = store->conn != NULL;
-	enum status status = old ? OK : postgres_connect(store, why);
+	int64_t pause_ms = 0, until_ms = clock_boot_ms() + POSTGRES_AGAIN_MS;
+	bool there;
+	enum status status;
 
-	if (status == OK)
-		status = try_begin(store, write, older, why);
-	if (status == OK || !old || store->conn != NULL)
-		return status;
-	status = postgres_connect(store, why);
-	return status == OK ? try_begin(store, write, older, why) : status;
+	do {
+		store->again = false;
+		status = store->conn != NULL ? OK : postgres_connect(store, why);
+		there = status == OK;
+		if (there)
+			status = postgres_begin(store, write, older, why);
+	} while (status != OK && (store->again || (there && store->conn == NULL)) && postgres_pause(&pause_ms, until_ms));
+	return status;
 }
 
 static enum status
@@ -133,7 +184,7 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	enum status status;
 
 	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
-	store->unreplicated = false;
+	store->began_boot_ms = clock_boot_ms();
 	status = begin_somehow(store, write, &older, why);
 	if (status != OK && older) {
 		status = postgres_migrate(store, false, why);
@@ -257,10 +308,21 @@ store_rollback(struct db *db)
 }
 
 enum status
-postgres_unknown(const struct postgres *store, const char *what, struct buf *why)
+postgres_commit(struct postgres *store, struct buf *why)
 {
-	return why_not(why, OUTCOME_UNKNOWN,
-	               "%s: %s while committing; it is not known whether it was done; look before trying again", store->name, what);
+	PGresult *last;
+	enum status status;
+
+	store->unreplicated = false;
+	send_plain(store, "COMMIT");
+	status = postgres_answers(store, &last, why);
+	if (status == OK && !str_equal(PQcmdStatus(last), "COMMIT"))
+		/* what had failed before is taken back, and COMMIT says so by its answer alone */
+		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
+	else if (status != OK && store->conn != NULL)
+		undo(store);
+	PQclear(last);
+	return status;
 }
 
 static enum status
@@ -268,31 +330,21 @@ store_commit(struct db *db, struct buf *why)
 {
 	struct postgres *store = store_of(db);
 	bool there = store->conn != NULL;
-	PGresult *last;
 	enum status status;
 
-	store->unreplicated = false;
 	if (db->writing)
 		fault_point(FAULT_ROWS_WRITTEN);
-	send_plain(store, "COMMIT");
-	status = postgres_answers(store, &last, why);
-	if (there && store->conn == NULL && db->writing) {
-		PQclear(last);
-		return postgres_unknown(store, "the connection was lost", why);
-	}
-	if (status != OK) {
-		if (store->conn != NULL)
-			undo(store);
+	status = postgres_commit(store, why);
+
+	if (!db->writing)
 		return status;
-	}
-	/* what had failed before is taken back, and COMMIT says so by its answer alone */
-	if (!str_equal(PQcmdStatus(last), "COMMIT"))
-		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
-	else if (store->unreplicated && db->writing)
-		status = postgres_unknown(store, "the standby was not waited for", why);
-	else if (db->writing)
+	/* what is there, but perhaps on this server alone, may be gone after a fail-over */
+	if (store->unreplicated && there && (status == OK || store->conn == NULL))
+		return postgres_unknown(store, "the standby was not waited for", why);
+	if (there && store->conn == NULL)
+		return postgres_outcome(store, why);
+	if (status == OK)
 		fault_point(FAULT_COMMITTED);
-	PQclear(last);
 	return status;
 }
 
@@ -376,6 +428,7 @@ store_close(struct db *db, bool process_ends)
 	(void)process_ends;
 	postgres_drop(store);
 	free(store->sent);
+	free(store->away);
 	free(store->name);
 	free(store->url);
 	free(store);
@@ -395,19 +448,42 @@ static const struct db_ops postgres_ops = {
 	.close = store_close,
 };
 
+/* A hook doesn't pay again for what another one has just paid for. */
+static enum status
+is_worth_a_try(const struct postgres *store, struct buf *why)
+{
+	struct postgres_target target;
+	enum status status = postgres_target(&target, store, why);
+
+	if (status == OK)
+		status = postgres_away_check(store, target.places, why);
+	postgres_target_release(&target);
+	return status;
+}
+
+static bool
+fill(struct postgres *store, const struct postgres_options *options)
+{
+	store->db.ops = &postgres_ops;
+	store->url = strdup(options->url);
+	store->name = strdup(options->name);
+	store->away = options->away == NULL ? NULL : strdup(options->away);
+	return store->url != NULL && store->name != NULL && (store->away != NULL || options->away == NULL) &&
+	       str_copy(store->project, sizeof store->project, options->project) == OK;
+}
+
 enum status
 postgres_open(const struct postgres_options *options, struct db **out, struct buf *why)
 {
 	struct postgres *store = calloc(1, sizeof *store);
-	enum status status;
+	enum status status = OK;
 
-	if (store == NULL || (store->url = strdup(options->url)) == NULL || (store->name = strdup(options->name)) == NULL ||
-	    str_copy(store->project, sizeof store->project, options->project) != OK) {
+	if (store == NULL || !fill(store, options))
 		status = why_not(why, NO_MEMORY, "out of memory");
-	} else {
-		store->db.ops = &postgres_ops;
+	if (status == OK && options->hurried)
+		status = is_worth_a_try(store, why);
+	if (status == OK)
 		status = postgres_connect(store, why);
-	}
 	if (status == OK && options->make)
 		status = postgres_migrate(store, true, why);
 	if (status == OK)

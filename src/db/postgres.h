@@ -16,9 +16,21 @@
  * Clock.  The server's, in milliseconds.  A writer's instant is kept in its project's row, and nobody there is given an earlier
  * one afterwards, also when the server's clock is set back; nor is anyone on the same connection.
  *
- * Lost connection.  While committing a write it is OUTCOME_UNKNOWN, before that STORE_DOWN; the next db_begin connects anew.  One
- * that was lost while nothing was going on is replaced without a word.  SQLSTATE 40001 and 40P01 are BUSY, nothing being done.
- * A commit whose replication was not waited for is OUTCOME_UNKNOWN.
+ * Lost connection.  Before a commit it is STORE_DOWN, and nothing was done.  While committing a write we connect anew, to whichever host takes writes now, and look for the key that every write transaction puts
+ * into the table `operation` with its begin: OK it was done; BUSY it was not and will not be; OUTCOME_UNKNOWN when that can't be
+ * found out within what is left of wait_ms since db_begin, or POSTGRES_LOOK_MIN_MS if that is more.  Who looks takes the project's
+ * row first, so the lost transaction can't be running still; and commits, so what it saw is on the synchronous standby.  Keys are
+ * kept for POSTGRES_KEY_KEPT_MS.  A commit whose replication was not waited for is OUTCOME_UNKNOWN.
+ *
+ * Once more.  Only db_begin does anything a second time, since no rule has run yet: on a connection that is lost or when the server
+ * took it back, is coming or going (SQLSTATE 40001, 40P01, 57P01 to 57P03), for POSTGRES_AGAIN_MS.  Later 40001
+ * and 40P01 are BUSY, nothing being done, as is 55P03, a wait that ended.
+ *
+ * Hosts.  Of several in the address the first that takes writes; a standby is passed over.  Each has POSTGRES_CONNECT_MS; the next
+ * is tried beside one that has not answered for POSTGRES_STAGGER_MS, so one that swallows everything costs no more than that.
+ *
+ * Away.  When connecting failed and took POSTGRES_QUICK_MS or more, the file `away` says so for POSTGRES_AWAY_MS: boot, instant by
+ * its clock, servers, reason.  Meanwhile who is `hurried` is told STORE_DOWN at once.  Whoever connects removes it.
  *
  * Projects are apart.  Every table with a project has row security, forced on its owner too: a role sees and writes the rows of
  * projects granted to it, or to a role whose rights it has.  Who begins on another gets NO_SUCH, in the same words whether it
@@ -31,7 +43,13 @@
 
 #include "db/db.h"
 
-#define POSTGRES_CONNECT_MS 900  /* to connect, unless the address has a connect_timeout */
+#define POSTGRES_CONNECT_MS 900 /* to connect to a host, unless the address has a connect_timeout */
+#define POSTGRES_STAGGER_MS 200
+#define POSTGRES_QUICK_MS 100
+#define POSTGRES_AWAY_MS 10000
+#define POSTGRES_AGAIN_MS 900
+#define POSTGRES_LOOK_MIN_MS 500
+#define POSTGRES_KEY_KEPT_MS 3600000
 #define POSTGRES_ANSWER_MS 30000 /* for an answer, besides the wait for other writers: after it the connection counts as lost */
 #define POSTGRES_WAIT_MIN_MS 200
 
@@ -39,7 +57,9 @@ struct postgres_options {
 	const char *url;     /* as libpq takes it */
 	const char *name;    /* the same for people: no user, no password */
 	const char *project; /* at most 511 bytes */
+	const char *away;    /* a file of this machine's alone; NULL: nothing is remembered */
 	bool make;           /* make the tables if they aren't there; their owner is granted the project */
+	bool hurried;        /* a hook: not to wait for a server that was away a moment ago */
 };
 
 /*

@@ -1,4 +1,5 @@
 #include "db/postgres_store.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -148,6 +149,16 @@ postgres_send(struct postgres *store, const char *sql, const struct db_value *ar
 		postgres_drop(store);
 }
 
+static int
+patience_ms(const struct postgres *store)
+{
+	int64_t left_ms = store->until_boot_ms - clock_boot_ms();
+
+	if (store->until_boot_ms == 0)
+		return (int)(POSTGRES_ANSWER_MS + store->wait_ms);
+	return left_ms > 0 ? (int)left_ms : 0;
+}
+
 /* The next answer; NULL when there is none or the connection is lost. */
 static PGresult *
 next(struct postgres *store)
@@ -155,7 +166,7 @@ next(struct postgres *store)
 	struct pollfd there = {.fd = PQsocket(store->conn), .events = POLLIN};
 
 	while (PQisBusy(store->conn) != 0) {
-		int count = poll(&there, 1, (int)(POSTGRES_ANSWER_MS + store->wait_ms));
+		int count = poll(&there, 1, patience_ms(store));
 
 		if (count < 0 && errno == EINTR)
 			continue;

@@ -15,6 +15,11 @@
 /* This engine's own: the last instant that a writer of the project was given. */
 #define SEEN "ALTER TABLE project ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0"
 
+/* And the key of every write transaction (postgres_outcome.c): the row that proves that it was committed. */
+#define OPERATIONS \
+	"CREATE TABLE operation (project TEXT COLLATE \"C\" NOT NULL, at_ms BIGINT NOT NULL, key TEXT COLLATE \"C\" NOT NULL," \
+	" PRIMARY KEY (project, at_ms, key))"
+
 enum status
 postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why)
 {
@@ -94,7 +99,7 @@ first_row(struct postgres *store, struct buf *why)
 {
 	uint8_t random[10];
 	char clone[ID_SIZE], sql[200];
-	enum status status = postgres_do(store, SEEN, why);
+	enum status status = postgres_do(store, SEEN "; " OPERATIONS, why);
 
 	if (status == OK && random_bytes(random, sizeof random) != OK)
 		status = why_not(why, STORE_DOWN, "the system has no randomness to give");

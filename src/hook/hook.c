@@ -57,6 +57,7 @@ hook_place(struct context *context, const struct client *client, struct event *e
 		status = context_find(context, ".", why);
 	if (status != OK)
 		return status;
+	context->address.hurried = true;
 	/* the codebase is the session's for good; the worktree is where it works now */
 	works = context->place;
 	if (event->cwd[0] != '\0' && !str_equal(event->cwd, works.root) && paths_find(event->cwd, &works, NULL) == OK &&
