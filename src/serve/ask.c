@@ -86,23 +86,57 @@ await(int connection, int ticket, int *exit_status)
 	return wait_for(connection, SERVE_ANSWER_MS) && answer_of(connection, exit_status) ? ASKED_DONE : ASKED_LOST;
 }
 
+static bool
+relay(int file, int to)
+{
+	char bytes[8192];
+	ssize_t got;
+
+	if (lseek(file, 0, SEEK_SET) != 0)
+		return false;
+	while ((got = read(file, bytes, sizeof bytes)) > 0)
+		if (!file_write_all(to, bytes, (size_t)got))
+			return false;
+	return got == 0;
+}
+
+static bool
+open_all(int event, int fds[REQUEST_FDS])
+{
+	bool all = true;
+
+	fds[REQUEST_STDIN] = event;
+	/* never our own: one in a message that nobody receives would be open for as long, and who reads it would wait for its end */
+	fds[REQUEST_STDOUT] = memfd_create("stdout", MFD_CLOEXEC);
+	fds[REQUEST_STDERR] = memfd_create("stderr", MFD_CLOEXEC);
+	fds[REQUEST_FOLDER] = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fds[REQUEST_TICKET] = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	for (size_t i = 0; i < REQUEST_FDS; i++)
+		all = all && fds[i] > STDERR_FILENO;
+	return all;
+}
+
 static enum asked
 ask(int connection, const char *program, int event, int count, char *const *words, int64_t began_boot_ms, int *exit_status)
 {
-	int folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), ticket = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	const int fds[REQUEST_FDS] = {event, STDOUT_FILENO, STDERR_FILENO, folder, ticket};
+	int fds[REQUEST_FDS], status = 1;
 	enum asked asked = ASKED_NOBODY;
 	struct buf key;
 
 	buf_init(&key, KEY_MAX);
-	if (folder >= 0 && ticket >= 0 && request_key(program, &key) == OK &&
+	if (open_all(event, fds) && request_key(program, &key) == OK &&
 	    request_send(connection, &key, count, words, began_boot_ms, fds))
-		asked = await(connection, ticket, exit_status);
+		asked = await(connection, fds[REQUEST_TICKET], &status);
+	if (asked == ASKED_DONE) {
+		bool said = relay(fds[REQUEST_STDOUT], STDOUT_FILENO);
+
+		said = relay(fds[REQUEST_STDERR], STDERR_FILENO) && said;
+		*exit_status = said || status == 2 ? status : 1;
+	}
 	buf_release(&key);
-	if (folder >= 0)
-		close(folder);
-	if (ticket >= 0)
-		close(ticket);
+	for (size_t i = REQUEST_STDOUT; i < REQUEST_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	return asked;
 }
 

@@ -1,6 +1,6 @@
 /*
  * What `stile` hands to a resident so that a worker of it does in its place what it was called for: its words, environment, umask,
- * parent and the instant it began; and descriptors: what stands for stdin, its stdout and stderr, its folder, and a *ticket*.
+ * parent and the instant it began; and descriptors: what stands for stdin, stdout and stderr, its folder, and a *ticket*.
  *
  * The ticket is an eventfd that holds one.  Who takes it does the work: the worker before it begins, or, when nobody has for too
  * long, the one who asked, and then the worker never will.  So nothing is done twice, whoever stops or dies.

@@ -209,8 +209,12 @@ serve(struct resident_process *self, struct buf *why)
 		return status;
 	self->worker.listener = self->seat.listener;
 	status = make_ready(self, why);
-	if (status == OK)
+	if (status == OK) {
+		printf("serving %s\n", context_store_name(context));
+		if (fflush(stdout) != 0)
+			clearerr(stdout);
 		attend(self);
+	}
 	if (self->useless >= USELESS_MAX)
 		status = why_not(why, IO_FAILED, "%d workers ended, one after another, before anybody was served", self->useless);
 	resident_rise(&self->seat);

@@ -2,6 +2,7 @@
 #include "core/metric.h"
 #include "core/pressure.h"
 #include "core/session.h"
+#include "os/resident.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
 
@@ -76,6 +77,18 @@ rule_conflicts(struct txn *txn, void *data, struct buf *why)
 	return status;
 }
 
+/* Told only where one lives. */
+static void
+add_resident(const struct context *context, json_t *result)
+{
+	struct resident resident;
+
+	if (context->address.url[0] == '\0' || !resident_find(context->address.folder, &resident))
+		return;
+	json_object_set_new(result, "resident", json_integer(resident.pid));
+	json_object_set_new(result, "resident_since_ms", json_integer(resident.since_ms));
+}
+
 static enum status
 run_status(struct call *call)
 {
@@ -90,6 +103,7 @@ run_status(struct call *call)
 		status = engine_read(&call->context->engine, rule_status, &work, call->why);
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_conflicts, &work, call->why);
+	add_resident(call->context, call->result);
 	session_list_release(&work.list);
 	return status;
 }

@@ -71,6 +71,7 @@ class Repo:
         for folder in (self.path, self.home, self.runtime, os.path.join(self.folder, "tmp")):
             os.mkdir(folder, 0o700 if folder == self.runtime else 0o755)
         self.env = self.make_env()
+        self.configure("[stile]\nresident = no\n")
         if user:
             self.as_user()
         if git:
@@ -85,6 +86,13 @@ class Repo:
             XDG_CONFIG_HOME=os.path.join(self.home, ".config"), XDG_STATE_HOME=os.path.join(self.home, ".state"), LC_ALL="C.UTF-8",
             TZ="UTC", GIT_CONFIG_NOSYSTEM="1", GIT_AUTHOR_NAME="A", GIT_AUTHOR_EMAIL="a@example.org",
             GIT_COMMITTER_NAME="A", GIT_COMMITTER_EMAIL="a@example.org")
+
+    def configure(self, text):
+        """The user's own settings.  No test leaves a resident behind unless it is about one."""
+        folder = os.path.join(self.env["XDG_CONFIG_HOME"], "stile")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "config"), "w", encoding="utf-8") as file:
+            file.write(text)
 
     def as_user(self):
         """From now on everything runs as an ordinary user.  The words to put before a command: none, unless we are root."""
