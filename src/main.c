@@ -66,13 +66,13 @@ main(int argc, char **argv)
 	struct context *context = &the_one;
 	int status;
 
+	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
 	began_boot_ms = program_become(argc, argv, began_boot_ms);
 	if (argc > 1 && str_equal(argv[1], "hook"))
 		memory_begin(HOOK_MEMORY);
 	json_begin();
 	if (!have_streams())
 		return 69;
-	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
 	context->open_store = program_open_store;
 	context->wait_ms = 10000;
 	name_program(context->program);

@@ -57,14 +57,60 @@ cell(const PGresult *result, int column)
 	return PQgetisnull(result, 0, column) ? -1 : strtoll(PQgetvalue(result, 0, column), NULL, 10);
 }
 
+/* What is still queued goes along and may fail, and what comes after it is then passed over: so a second time. */
 static void
 undo(struct postgres *store)
 {
-	PGresult *last;
+	PGresult *last = NULL;
 
-	send_plain(store, "ROLLBACK");
-	if (postgres_answers(store, &last, NULL) == OK)
-		PQclear(last);
+	for (int time = 0; time < 2 && last == NULL && store->conn != NULL; time++) {
+		send_plain(store, "ROLLBACK");
+		if (postgres_answers(store, &last, NULL) != OK && time > 0)
+			postgres_drop(store);
+	}
+	PQclear(last);
+}
+
+/* What the begin was answered: whom we have met, and the clock. */
+static enum status
+take_begun(struct postgres *store, const PGresult *begun, bool *older, struct buf *why)
+{
+	enum status status;
+
+	store->pooled = cell(begun, 1) != PQbackendPID(store->conn);
+	status = postgres_known(store, cell(begun, 2), older, why);
+	if (status == OK && cell(begun, 0) > store->last_ms)
+		store->last_ms = cell(begun, 0);
+	return status;
+}
+
+static void
+set_clock(struct postgres *store)
+{
+	store->db.now_ms = store->last_ms;
+	store->db.boot_ms = clock_boot_ms();
+	store->db.timed = true;
+}
+
+/* postgres_answers, and what a begin that was sent ahead has said with them. */
+static enum status
+answers(struct postgres *store, PGresult **last, struct buf *why)
+{
+	enum status status = postgres_answers(store, last, why);
+	PGresult *begun = store->begun;
+	bool older = false;
+
+	store->begun = NULL;
+	if (begun != NULL && status == OK) {
+		status = take_begun(store, begun, &older, why);
+		set_clock(store);
+	}
+	if (status != OK && begun != NULL) {
+		PQclear(*last);
+		*last = NULL;
+	}
+	PQclear(begun);
+	return status;
 }
 
 /* *older: the tables are of an earlier schema than ours, or there are none. */
@@ -82,10 +128,7 @@ try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 	if (status == NO_SUCH)
 		*older = true;
 	if (status == OK) {
-		store->pooled = cell(last, 1) != PQbackendPID(store->conn);
-		status = postgres_known(store, cell(last, 2), older, why);
-		if (status == OK && cell(last, 0) > store->last_ms)
-			store->last_ms = cell(last, 0);
+		status = take_begun(store, last, older, why);
 		PQclear(last);
 	}
 	if (status != OK && store->conn != NULL)
@@ -115,6 +158,7 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	bool older = false;
 	enum status status;
 
+	store->spoiled = OK;
 	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
 	store->unreplicated = false;
 	status = begin_somehow(store, write, &older, why);
@@ -123,11 +167,55 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 		if (status == OK)
 			status = begin_somehow(store, write, &older, why);
 	}
-	if (status == OK) {
-		db->now_ms = store->last_ms;
-		db->boot_ms = clock_boot_ms();
-	}
+	if (status == OK)
+		set_clock(store);
 	return status;
+}
+
+/* Nothing is waited for, unless this is a connection's first transaction: its tables may have to be brought up to date. */
+static enum status
+store_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why)
+{
+	struct postgres *store = store_of(db);
+
+	store->spoiled = OK;
+	if (!postgres_is_there(store) || !store->met)
+		return store_begin(db, write, wait_ms, why);
+	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
+	store->unreplicated = false;
+	if (write)
+		send_begin_writing(store);
+	else
+		send_begin_reading(store);
+	if (store->conn == NULL)
+		return store_begin(db, write, wait_ms, why);
+	postgres_begins(store);
+	db->timed = false;
+	return OK;
+}
+
+static void
+store_settle(struct db *db)
+{
+	struct postgres *store = store_of(db);
+	PGresult *last;
+	struct buf why;
+
+	buf_init(&why, sizeof store->spoiled_why);
+	store->spoiled = answers(store, &last, &why);
+	if (store->spoiled == OK)
+		PQclear(last);
+	else
+		set_clock(store);
+	snprintf(store->spoiled_why, sizeof store->spoiled_why, "%s", why.data);
+	buf_release(&why);
+}
+
+/* What the begin failed with is the answer to whatever comes after it. */
+static enum status
+is_spoiled(const struct postgres *store, struct buf *why)
+{
+	return store->spoiled == OK ? OK : why_not(why, store->spoiled, "%s", store->spoiled_why);
 }
 
 static void
@@ -216,10 +304,12 @@ store_ask(struct db *db, struct db_rows *out, const char *sql, const struct db_v
 {
 	struct postgres *store = store_of(db);
 	PGresult *last;
-	enum status status;
+	enum status status = is_spoiled(store, why);
 
+	if (status != OK)
+		return status == NO_SUCH ? STORE_DOWN : status;
 	postgres_send(store, sql, args, count);
-	status = postgres_answers(store, &last, why);
+	status = answers(store, &last, why);
 	if (status == OK) {
 		status = copy_rows(last, out, why);
 		PQclear(last);
@@ -251,9 +341,18 @@ store_commit(struct db *db, struct buf *why)
 	PGresult *last;
 	enum status status;
 
+	if (is_spoiled(store, why) != OK) {
+		store_rollback(db);
+		return store->spoiled == NO_SUCH ? STORE_DOWN : store->spoiled;
+	}
 	store->unreplicated = false;
 	send_plain(store, "COMMIT");
-	status = postgres_answers(store, &last, why);
+	if (!db->writing && db->timed) {
+		/* it has given its answers, and leaves nothing behind that could fail */
+		postgres_forget(store);
+		return OK;
+	}
+	status = answers(store, &last, why);
 	if (there && store->conn == NULL && db->writing) {
 		PQclear(last);
 		return unknown(store, "the connection was lost", why);
@@ -336,6 +435,8 @@ store_close(struct db *db, bool process_ends)
 static const struct db_ops postgres_ops = {
 	.name = "postgresql",
 	.begin = store_begin,
+	.begin_ahead = store_begin_ahead,
+	.settle = store_settle,
 	.run = store_run,
 	.ask = store_ask,
 	.commit = store_commit,

@@ -76,6 +76,8 @@ postgres_drop(struct postgres *store)
 	store->conn = NULL;
 	store->sent_count = 0;
 	store->met = false;
+	PQclear(store->begun);
+	store->begun = NULL;
 	memset(store->statements, 0, sizeof store->statements);
 }
 

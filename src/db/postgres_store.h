@@ -19,9 +19,10 @@ struct postgres_statement {
 	enum { STATEMENT_NEW, STATEMENT_SENT, STATEMENT_READY } state;
 };
 
-/* Something sent whose answer is still to come: a statement prepared, or (NULL) one executed. */
+/* Something sent whose answer is still to come. */
 struct postgres_sent {
-	struct postgres_statement *prepared;
+	enum { SENT_EXECUTE, SENT_PREPARE, SENT_BEGIN, SENT_SYNC } kind;
+	struct postgres_statement *prepared; /* of SENT_PREPARE */
 };
 
 struct postgres {
@@ -34,6 +35,9 @@ struct postgres {
 	bool pooled;
 	bool unreplicated; /* the server said that it didn't wait for its standby */
 	int64_t wait_ms;   /* for other writers, in this transaction */
+	PGresult *begun;   /* what the last statement of a transaction's begin, sent ahead, was answered */
+	enum status spoiled; /* the begin, settled before anything was asked, failed so, and what it said */
+	char spoiled_why[WHY_MAX];
 	int64_t last_ms;   /* the last instant given */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
@@ -55,6 +59,15 @@ enum status postgres_known(const struct postgres *store, int64_t number, bool *o
 
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);
+
+/* What was queued last is the end of a transaction's begin: its answer is kept in store->begun. */
+void postgres_begins(struct postgres *store);
+
+/* Sends what is queued, whose answers nobody waits for: they are read, and forgotten, with the next that somebody does. */
+void postgres_forget(struct postgres *store);
+
+/* Whether the connection is there, as far as can be told without asking.  If not it is given up. */
+bool postgres_is_there(struct postgres *store);
 
 /*
  * Sends what is queued and waits for all its answers.  OK: *last is that of the last statement, the caller's to clear.  Else

@@ -48,10 +48,10 @@ static enum status
 rule_look(struct txn *txn, void *data, struct buf *why)
 {
 	struct examination *exam = data;
-	struct audit_query query = {.kind = "event.dropped", .since_ms = txn->now_ms - 86400000, .limit = 1000};
+	struct audit_query query = {.kind = "event.dropped", .since_ms = txn_now(txn) - 86400000, .limit = 1000};
 	enum status status = session_list(txn, false, &exam->live, why);
 
-	exam->skew_ms = txn->now_ms - clock_wall_ms();
+	exam->skew_ms = txn_now(txn) - clock_wall_ms();
 	return status == OK ? audit_list(txn, &query, exam->dropped, why) : status;
 }
 

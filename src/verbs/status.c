@@ -32,10 +32,10 @@ add_session(const struct context *context, struct txn *txn, const struct session
 		json_object_set_new(object, "level", json_string(pressure.level));
 		json_object_set_new(object, "score", json_real(pressure.score));
 		json_object_set_new(object, "context_tokens", json_number(metric_now(&values, "context_tokens")));
-		str_ago(text, sizeof text, txn->now_ms - session->started_ms);
+		str_ago(text, sizeof text, txn_now(txn) - session->started_ms);
 		json_object_set_new(object, "age", json_string(text));
 		if (session->state == SESSION_WAITING) {
-			str_ago(text, sizeof text, txn->now_ms - session->state_ms);
+			str_ago(text, sizeof text, txn_now(txn) - session->state_ms);
 			json_object_set_new(object, "waiting_since_ms", json_integer(session->state_ms));
 			json_object_set_new(object, "waiting", json_sprintf("%s, for %s", session->waiting_for, text));
 		}
@@ -57,7 +57,7 @@ rule_status(struct txn *txn, void *data, struct buf *why)
 	if (status == OK)
 		status = metric_load_all(txn, work->all, &values, why);
 	for (size_t i = 0; status == OK && i < work->list.count; i++)
-		if (work->all || !session_is_phantom(&work->list.items[i], txn->now_ms, phantom_ms))
+		if (work->all || !session_is_phantom(&work->list.items[i], txn_now(txn), phantom_ms))
 			status = add_session(work->call->context, txn, &work->list.items[i], &values, work->sessions, why);
 	metric_values_release(&values);
 	return status;
