@@ -87,7 +87,8 @@ program_serve(struct context *context, serve_function *run, int count, char **wo
 	(void)run;
 	(void)count;
 	(void)words;
-	fprintf(stderr, "stile: serve: is for a store on a server (STILE_STORE=postgresql://...), and needs stile-full beside stile\n");
+	fprintf(stderr,
+	        "stile: serve: is for a store on a server (STILE_STORE=postgresql://...), and needs stile-full beside stile\n");
 	return status_row(USAGE)->exit;
 }
 

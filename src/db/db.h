@@ -17,30 +17,10 @@
 #define DB_DB_H
 
 #include "base/buf.h"
+#include "db/rows.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-enum db_type { DB_TYPE_NULL, DB_TYPE_TEXT, DB_TYPE_INT, DB_TYPE_REAL };
-
-struct db_value {
-	enum db_type type;
-	const char *text;
-	int64_t whole;
-	double real;
-};
-
-#define DB_TEXT(value) ((struct db_value){.type = DB_TYPE_TEXT, .text = (value)}) /* NULL is bound as NULL */
-#define DB_INT(value) ((struct db_value){.type = DB_TYPE_INT, .whole = (int64_t)(value)})
-#define DB_REAL(value) ((struct db_value){.type = DB_TYPE_REAL, .real = (double)(value)})
-#define DB_NULL ((struct db_value){.type = DB_TYPE_NULL})
-
-/* The rows of one answer, whole.  Texts belong to it until db_rows_release. */
-struct db_rows {
-	size_t count, columns;
-	struct db_value *values; /* count * columns */
-	char *texts;
-};
 
 struct db;
 
@@ -141,44 +121,5 @@ db_rollback(struct db *db)
 
 /* db_ask(db, &rows, why, "SELECT ...", ...): OK with *rows to be released by the caller (also when there are none). */
 #define db_ask(db, rows, why, sql, ...) ((db)->trips++, (db)->ops->ask((db), (rows), (sql), DB_ARGS(__VA_ARGS__), (why)))
-
-static inline const struct db_value *
-db_at(const struct db_rows *rows, size_t row, size_t column)
-{
-	return &rows->values[row * rows->columns + column];
-}
-
-static inline int64_t
-db_int(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_REAL ? (int64_t)value->real : value->type == DB_TYPE_INT ? value->whole : 0;
-}
-
-static inline double
-db_real(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_REAL ? value->real : value->type == DB_TYPE_INT ? (double)value->whole : 0;
-}
-
-/* The text, "" for NULL. */
-static inline const char *
-db_text(const struct db_rows *rows, size_t row, size_t column)
-{
-	const struct db_value *value = db_at(rows, row, column);
-
-	return value->type == DB_TYPE_TEXT ? value->text : "";
-}
-
-static inline bool
-db_is_null(const struct db_rows *rows, size_t row, size_t column)
-{
-	return db_at(rows, row, column)->type == DB_TYPE_NULL;
-}
-
-void db_rows_release(struct db_rows *rows);
 
 #endif

@@ -33,12 +33,12 @@ struct postgres {
 	char project[512];
 	bool met; /* a first answer came on this connection: whether it is pooled is known */
 	bool pooled;
-	bool unreplicated; /* the server said that it didn't wait for its standby */
-	int64_t wait_ms;   /* for other writers, in this transaction */
-	PGresult *begun;   /* what the last statement of a transaction's begin, sent ahead, was answered */
+	bool unreplicated;   /* the server said that it didn't wait for its standby */
+	int64_t wait_ms;     /* for other writers, in this transaction */
+	PGresult *begun;     /* what the last statement of a transaction's begin, sent ahead, was answered */
 	enum status spoiled; /* the begin, settled before anything was asked, failed so, and what it said */
 	char spoiled_why[WHY_MAX];
-	int64_t last_ms;   /* the last instant given */
+	int64_t last_ms; /* the last instant given */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
 	size_t sent_count;

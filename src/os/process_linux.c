@@ -15,7 +15,7 @@
 /* Programs that only stand between an agent and its hook. */
 static const char *const wrappers[] = {"sh",     "bash",   "dash", "zsh",     "ksh",     "fish",    "ash",   "busybox",
                                        "env",    "nice",   "sudo", "su",      "timeout", "setsid",  "nohup", "xargs",
-                                       "ionice", "stdbuf", "time", "runuser", "script",  "chronic", "stile",   "stile-full"};
+                                       "ionice", "stdbuf", "time", "runuser", "script",  "chronic", "stile", "stile-full"};
 
 static bool
 is_wrapper(const char *name)

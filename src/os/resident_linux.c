@@ -149,7 +149,11 @@ resident_sit(const char *folder, struct resident_seat *out, struct buf *why)
 	enum status status;
 
 	if (seat.folder < 0)
-		return why_not(why, errno == EPERM ? NOT_ALLOWED : errno == ENOENT ? NO_SUCH : IO_FAILED, "%s: %s", folder,
+		return why_not(why,
+		               errno == EPERM    ? NOT_ALLOWED
+		               : errno == ENOENT ? NO_SUCH
+		                                 : IO_FAILED,
+		               "%s: %s", folder,
 		               errno == EPERM    ? "isn't a folder that only you can write into (chmod 700)"
 		               : errno == ENOENT ? "isn't there; run `stile init`"
 		                                 : strerror(errno));

@@ -45,7 +45,7 @@ compare(const void *a, const void *b)
 static void
 add_environment(struct buf *out)
 {
-	char *entries[REQUEST_ENV_MAX];
+	char *entries[REQUEST_ENV_MAX] = {NULL};
 	size_t count = 0;
 
 	for (char **entry = environ; *entry != NULL; entry++)
@@ -68,7 +68,8 @@ request_key(const char *path, struct buf *out)
 	buf_printf(out, "stile " STILE_VERSION " %llu %llu %lld.%ld %lld\n", (unsigned long long)program.st_dev,
 	           (unsigned long long)program.st_ino, (long long)program.st_mtim.tv_sec, program.st_mtim.tv_nsec,
 	           (long long)program.st_size);
-	buf_printf(out, "%lu %llu %llu", (unsigned long)getegid(), (unsigned long long)root.st_dev, (unsigned long long)root.st_ino);
+	buf_printf(out, "%lu %llu %llu", (unsigned long)getegid(), (unsigned long long)root.st_dev,
+	           (unsigned long long)root.st_ino);
 	for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
 		snprintf(name, sizeof name, "/proc/self/ns/%s", spaces[i]);
 		buf_printf(out, " %llu", stat(name, &space) == 0 ? (unsigned long long)space.st_ino : 0);
@@ -107,7 +108,8 @@ union control {
 };
 
 bool
-request_send(int connection, const struct buf *key, int count, char *const *words, int64_t began_boot_ms, const int fds[REQUEST_FDS])
+request_send(int connection, const struct buf *key, int count, char *const *words, int64_t began_boot_ms,
+             const int fds[REQUEST_FDS])
 {
 	union control control = {0};
 	struct iovec part;
@@ -123,7 +125,8 @@ request_send(int connection, const struct buf *key, int count, char *const *word
 	head->cmsg_len = CMSG_LEN(sizeof(int) * REQUEST_FDS);
 	memcpy(CMSG_DATA(head), fds, sizeof(int) * REQUEST_FDS);
 	part = (struct iovec){text.data, text.len};
-	sent = count <= REQUEST_WORDS_MAX && buf_status(&text) == OK && sendmsg(connection, &message, MSG_NOSIGNAL) == (ssize_t)text.len;
+	sent = count <= REQUEST_WORDS_MAX && buf_status(&text) == OK &&
+	       sendmsg(connection, &message, MSG_NOSIGNAL) == (ssize_t)text.len;
 	buf_release(&text);
 	return sent;
 }
@@ -171,7 +174,8 @@ take_fds(const struct msghdr *message, struct request *out)
 
 	for (size_t i = 0; i < REQUEST_FDS; i++)
 		out->fds[i] = -1;
-	if (head == NULL || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS || head->cmsg_len < CMSG_LEN(sizeof(int)))
+	if (head == NULL || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
+	    head->cmsg_len < CMSG_LEN(sizeof(int)))
 		return false;
 	memcpy(out->fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
 	return head->cmsg_len == CMSG_LEN(sizeof out->fds);

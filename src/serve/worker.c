@@ -63,7 +63,8 @@ open_kept(const struct store_address *address, bool make, struct db **out, struc
 {
 	enum status status;
 
-	if (kept.db != NULL && !make && str_equal(kept.address.url, address->url) && str_equal(kept.address.project, address->project)) {
+	if (kept.db != NULL && !make && str_equal(kept.address.url, address->url) &&
+	    str_equal(kept.address.project, address->project)) {
 		*out = kept.db;
 		return OK;
 	}

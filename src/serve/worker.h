@@ -14,7 +14,7 @@ enum slot_state { SLOT_FREE, SLOT_STARTING, SLOT_IDLE, SLOT_BUSY };
 /* What parent and workers know of each other: in memory that they share. */
 struct board {
 	_Atomic int slots[WORKERS_MAX];
-	_Atomic int64_t last_ms;  /* by clock_boot_ms: when work last began or ended */
+	_Atomic int64_t last_ms; /* by clock_boot_ms: when work last began or ended */
 	_Atomic uint32_t served;
 };
 
