@@ -312,6 +312,8 @@ class Fails(Case):
         resident.terminate()
         self.assertEqual(resident.wait(stile_test.LIMIT), 0)
         self.assertEqual(int(self.rows("SELECT value FROM metric WHERE name = 'messages'")[0]), self.prompts)
+        # one that is done again finds its payload read to the end
+        self.assertEqual(self.rows("SELECT count(*) FROM audit WHERE kind = 'event.dropped'"), ["0"])
         self.assertGreater(self.events(), sent)
 
     def setUp(self):
