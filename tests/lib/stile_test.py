@@ -71,7 +71,6 @@ class Repo:
         for folder in (self.path, self.home, self.runtime, os.path.join(self.folder, "tmp")):
             os.mkdir(folder, 0o700 if folder == self.runtime else 0o755)
         self.env = self.make_env()
-        self.configure("[stile]\nresident = no\n")
         if user:
             self.as_user()
         if git:
@@ -88,7 +87,7 @@ class Repo:
             GIT_COMMITTER_NAME="A", GIT_COMMITTER_EMAIL="a@example.org")
 
     def configure(self, text):
-        """The user's own settings.  No test leaves a resident behind unless it is about one."""
+        """The user's own settings."""
         folder = os.path.join(self.env["XDG_CONFIG_HOME"], "stile")
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, "config"), "w", encoding="utf-8") as file:
@@ -115,6 +114,9 @@ class Repo:
         """What subprocess wants for it; a value of None in `env` takes the name out."""
         whole = dict(self.env, **(env or {}))
         whole = {name: value for name, value in whole.items() if value is not None}
+        # no test leaves a resident behind unless it is about one
+        if "://" in whole.get("STILE_STORE", "") and not os.path.exists(os.path.join(self.env["XDG_CONFIG_HOME"], "stile")):
+            self.configure("[stile]\nresident = no\n")
         return dict(args=self.prefix + list(argv), env=whole, cwd=os.path.join(self.path, cwd or ""))
 
     def any(self, *argv, input=None, env=None, cwd=None, limit=LIMIT):
