@@ -247,7 +247,7 @@ static enum status
 put_all(struct copy *copy, struct buf *why)
 {
 	struct txn *to = copy->to;
-	int64_t now_ms = copy->from->now_ms > to->now_ms ? copy->from->now_ms : to->now_ms;
+	int64_t from_ms = txn_now(copy->from), to_ms = txn_now(to), now_ms = from_ms > to_ms ? from_ms : to_ms;
 	const struct copy_table *table;
 	const char *differs;
 	struct db_rows rows;
@@ -322,7 +322,7 @@ rule_give(struct txn *txn, void *data, struct buf *why)
 	copy->from = txn;
 	/* it bears the mark, and on a server it is there once somebody has written */
 	db_run(txn->db, "INSERT INTO project (project, created_ms, reaped_ms) VALUES ($1, $2, 0) ON CONFLICT (project) DO NOTHING",
-	       DB_TEXT(txn->project), DB_INT(txn->now_ms));
+	       DB_TEXT(txn->project), DB_INT(txn_now(txn)));
 	if (status == OK)
 		status = engine_run(copy->target, rule_take, copy, why);
 	copy->taken = status == OK;

@@ -2,10 +2,10 @@
  * What Stile needs of a store: rows and clock.  (Wake-ups and anchors come with the first that use them.)
  *
  * Rows.  All work is in a transaction.  Inside it a statement that returns nothing is *queued*: db_run never fails, its error
- * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too.  So reads come first,
- * and a rule costs one round trip per answer that it waits for; `trips` counts them.  A write transaction is alone in the store
- * (SQLite: the gate and BEGIN IMMEDIATE; PostgreSQL: its project's row, so alone among those of the project); what was written
- * and what was read is on disk when db_commit is OK.
+ * shows at the next answer.  db_ask returns rows and waits for them: one round trip.  db_commit waits too, after writing.  So
+ * reads come first, and a rule costs one round trip per answer that it waits for; `trips` counts them.
+ * A write transaction is alone in the store (SQLite: the gate and BEGIN IMMEDIATE; PostgreSQL: its project's row, so alone among
+ * those of the project); what was written and what was read is on disk when db_commit is OK.
  *
  * Clock.  `now_ms` is read once, at the start of a transaction, on the store's own clock: milliseconds since 1970 that people
  * can read, which never go back, also across a reboot, and which steps of the wall clock don't move.
@@ -29,6 +29,13 @@ struct db_ops {
 	const char *name;
 	/* Begins; `write` takes the store for itself, waiting at most wait_ms for others.  Sets db->now_ms.  May block. */
 	enum status (*begin)(struct db *db, bool write, int64_t wait_ms, struct buf *why);
+	/*
+	 * The same, but it may travel with the first answer that is waited for, or with the commit: what is wrong with it shows
+	 * there, and db->timed is false until then.  NULL: begin.
+	 */
+	enum status (*begin_ahead)(struct db *db, bool write, int64_t wait_ms, struct buf *why);
+	/* Waits for what begin_ahead did not; a failure is the next answer's. */
+	void (*settle)(struct db *db);
 	void (*run)(struct db *db, const char *sql, const struct db_value *args, size_t count);
 	enum status (*ask)(struct db *db, struct db_rows *out, const char *sql, const struct db_value *args, size_t count,
 	                   struct buf *why);
@@ -48,19 +55,19 @@ struct db {
 	const struct db_ops *ops;
 	int64_t now_ms;
 	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
-	unsigned trips; /* answers waited for since db_begin */
+	unsigned trips; /* answers waited for since the transaction began, and for its end if it wrote */
+	bool timed;     /* now_ms and boot_ms are this transaction's */
 	bool writing, open; /* a transaction is */
 	bool moved_too;     /* set by whoever means to begin in a project whose rows have moved away; else that is STORE_DOWN */
 	bool unsettled;     /* what the last one read, and was rolled back, can't be brought to disk */
 };
 
 static inline enum status db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why) MUST_CHECK;
+static inline enum status db_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why) MUST_CHECK;
 static inline enum status db_commit(struct db *db, struct buf *why) MUST_CHECK;
 static inline enum status
-db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
+db_begun(struct db *db, bool write, enum status status)
 {
-	enum status status = db->ops->begin(db, write, wait_ms, why);
-
 	db->trips = 0;
 	db->writing = write;
 	db->unsettled = false;
@@ -69,9 +76,36 @@ db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 }
 
 static inline enum status
+db_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
+{
+	db->timed = true;
+	return db_begun(db, write, db->ops->begin(db, write, wait_ms, why));
+}
+
+static inline enum status
+db_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why)
+{
+	if (db->ops->begin_ahead == NULL)
+		return db_begin(db, write, wait_ms, why);
+	db->timed = true;
+	return db_begun(db, write, db->ops->begin_ahead(db, write, wait_ms, why));
+}
+
+/* The transaction's instant, waited for if need be. */
+static inline int64_t
+db_now(struct db *db)
+{
+	if (!db->timed) {
+		db->trips++;
+		db->ops->settle(db);
+	}
+	return db->now_ms;
+}
+
+static inline enum status
 db_commit(struct db *db, struct buf *why)
 {
-	db->trips++;
+	db->trips += db->writing || !db->timed;
 	db->open = false;
 	return db->ops->commit(db, why);
 }

@@ -10,8 +10,10 @@
  *
  * Durable.  synchronous_commit is set by us in every write transaction to `on` (remote_apply stays, being more).
  *
- * Trips.  Statements without an answer travel with the next one that has one, in pipeline mode; COMMIT travels with what is
- * queued.  db_begin costs a trip too, which `trips` doesn't count: who begins wants the clock.
+ * Trips.  Statements without an answer travel with the next one that has one, in pipeline mode; so does what begins a transaction
+ * (begin_ahead), and COMMIT travels with what is queued.  The COMMIT of a transaction that only read is sent and not waited for: what
+ * it was told was durable before it could be seen.  So a read of one statement is one round trip, a change without one is too.  A
+ * connection's first transaction waits for its begin, as part of connecting.
  *
  * Clock.  The server's, in milliseconds.  A writer's instant is kept in its project's row, and nobody there is given an earlier
  * one afterwards, also when the server's clock is set back; nor is anyone on the same connection.

@@ -1,4 +1,5 @@
 #include "base/str.h"
+#include "db/postgres_reach.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
 
@@ -95,6 +96,8 @@ postgres_drop(struct postgres *store)
 	store->conn = NULL;
 	store->sent_count = 0;
 	store->met = false;
+	PQclear(store->begun);
+	store->begun = NULL;
 	memset(store->statements, 0, sizeof store->statements);
 }
 

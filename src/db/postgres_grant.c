@@ -1,5 +1,6 @@
 #include "base/str.h"
 #include "db/grant.h"
+#include "db/postgres_rights.h"
 #include "db/postgres_store.h"
 
 #define OWNS "SELECT count(*) FROM pg_class WHERE oid = to_regclass('store') AND pg_has_role(relowner, 'USAGE')"

@@ -1,3 +1,4 @@
+#include "db/postgres_rights.h"
 #include "db/postgres_store.h"
 
 /* Which roles may use which project.  The tables' owner alone writes it; a role sees its own. */

@@ -1,4 +1,5 @@
 #include "base/str.h"
+#include "db/postgres_reach.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
 

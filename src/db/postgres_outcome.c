@@ -15,7 +15,7 @@ postgres_unknown(const struct postgres *store, const char *what, struct buf *why
 
 struct lost {
 	char key[POSTGRES_KEY_SIZE];
-	int64_t at_ms;
+	int64_t at_ms; /* or later */
 };
 
 static enum status
@@ -25,7 +25,7 @@ ask_for(struct postgres *store, const struct lost *lost, bool *there)
 	PGresult *last;
 	enum status status;
 
-	postgres_send(store, "SELECT count(*) FROM operation WHERE project = $1 AND at_ms = $2 AND key = $3", args, 3);
+	postgres_send(store, "SELECT count(*) FROM operation WHERE project = $1 AND at_ms >= $2 AND key = $3", args, 3);
 	status = postgres_answers(store, &last, NULL);
 	if (status != OK)
 		return status;

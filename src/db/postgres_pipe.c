@@ -76,14 +76,14 @@ fill(struct parameters *out, const struct db_value *args, size_t count)
 	return true;
 }
 
-/* Room first: what has been sent must never be without its place in the list. */
+/* Room first, for the end too: what has been sent must never be without its place in the list. */
 static bool
 make_room(struct postgres *store)
 {
 	size_t cap = store->sent_cap == 0 ? 32 : store->sent_cap * 2;
 	struct postgres_sent *sent;
 
-	if (store->sent_count + 2 <= store->sent_cap)
+	if (store->sent_count + 3 <= store->sent_cap)
 		return true;
 	sent = realloc(store->sent, cap * sizeof *sent);
 	if (sent == NULL)
@@ -96,7 +96,7 @@ make_room(struct postgres *store)
 static void
 note(struct postgres *store, struct postgres_statement *prepared)
 {
-	store->sent[store->sent_count++] = (struct postgres_sent){prepared};
+	store->sent[store->sent_count++] = (struct postgres_sent){prepared == NULL ? SENT_EXECUTE : SENT_PREPARE, prepared};
 }
 
 static bool
@@ -159,6 +159,41 @@ patience_ms(const struct postgres *store)
 	return left_ms > 0 ? (int)left_ms : 0;
 }
 
+void
+postgres_begins(struct postgres *store)
+{
+	if (store->sent_count > 0)
+		store->sent[store->sent_count - 1].kind = SENT_BEGIN;
+}
+
+/* Ends what is queued and sends it. */
+static bool
+send_all(struct postgres *store)
+{
+	if (!make_room(store) || PQpipelineSync(store->conn) == 0)
+		return false;
+	store->sent[store->sent_count++] = (struct postgres_sent){.kind = SENT_SYNC};
+	return true;
+}
+
+void
+postgres_forget(struct postgres *store)
+{
+	if (store->conn != NULL && !send_all(store))
+		postgres_drop(store);
+}
+
+bool
+postgres_is_there(struct postgres *store)
+{
+	struct pollfd there = {.fd = store->conn == NULL ? -1 : PQsocket(store->conn), .events = POLLIN};
+
+	/* what can be read is answers that nobody waited for, or the end */
+	if (store->conn != NULL && poll(&there, 1, 0) > 0 && PQconsumeInput(store->conn) == 0)
+		postgres_drop(store);
+	return store->conn != NULL;
+}
+
 /* The next answer; NULL when there is none or the connection is lost. */
 static PGresult *
 next(struct postgres *store)
@@ -199,7 +234,7 @@ is_good(const PGresult *result)
 static void
 settle_prepared(const struct postgres_sent *sent, const PGresult *result)
 {
-	if (sent->prepared != NULL)
+	if (sent->kind == SENT_PREPARE)
 		sent->prepared->state = is_good(result) ? STATEMENT_READY : STATEMENT_NEW;
 }
 
@@ -217,38 +252,64 @@ lose(struct postgres *store, PGresult *result, struct buf *why)
 	return status < 0 ? status : STORE_DOWN;
 }
 
+/* One answer, whatever it says; its status in *status unless something failed before.  NULL: lost. */
+static PGresult *
+take(struct postgres *store, const struct postgres_sent *sent, enum status *status, struct buf *why)
+{
+	PGresult *result = sent->kind == SENT_SYNC ? next(store) : next_whole(store);
+
+	if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
+		return result;
+	settle_prepared(sent, result);
+	if (sent->kind != SENT_SYNC && *status == OK && !is_good(result))
+		*status = postgres_why(store, result, why);
+	return result;
+}
+
+static bool
+is_lost(const struct postgres *store, const struct postgres_sent *sent, const PGresult *result)
+{
+	return result == NULL || PQstatus(store->conn) == CONNECTION_BAD ||
+	       (sent->kind == SENT_SYNC && PQresultStatus(result) != PGRES_PIPELINE_SYNC);
+}
+
 enum status
 postgres_answers(struct postgres *store, PGresult **last, struct buf *why)
 {
 	enum status status = OK;
-	PGresult *result = NULL;
+	PGresult *before = NULL;
 
 	*last = NULL;
 	store->state[0] = '\0';
 	if (store->conn == NULL)
 		return why_not(why, STORE_DOWN, "%s: the connection to the server was lost", store->name);
-	if (PQpipelineSync(store->conn) == 0)
+	if (!send_all(store))
 		return lose(store, NULL, why);
 	for (size_t i = 0; i < store->sent_count; i++) {
-		PQclear(result);
-		result = next_whole(store);
-		if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
+		const struct postgres_sent *sent = &store->sent[i];
+		PGresult *result = take(store, sent, &status, why);
+
+		if (is_lost(store, sent, result)) {
+			PQclear(before);
 			return lose(store, result, why);
-		settle_prepared(&store->sent[i], result);
-		if (status == OK && !is_good(result))
-			status = postgres_why(store, result, why);
+		}
+		if (sent->kind == SENT_SYNC && i + 1 < store->sent_count)
+			status = OK; /* it was forgotten, with what it said */
+		if (sent->kind == SENT_SYNC) {
+			PQclear(result);
+			continue;
+		}
+		PQclear(before);
+		before = result;
+		if (sent->kind == SENT_BEGIN && is_good(result)) {
+			store->begun = result;
+			before = NULL;
+		}
 	}
 	store->sent_count = 0;
-	*last = status == OK ? result : NULL;
-	if (status != OK)
-		PQclear(result);
-	result = next(store);
-	if (result == NULL || PQresultStatus(result) != PGRES_PIPELINE_SYNC) {
-		PQclear(*last);
-		*last = NULL;
-		return lose(store, result, why);
-	}
-	PQclear(result);
 	store->met = true;
+	*last = status == OK ? before : NULL;
+	if (status != OK)
+		PQclear(before);
 	return status;
 }

@@ -1,6 +1,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "db/dialect.h"
+#include "db/postgres_rights.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -12,13 +13,23 @@
 /* One for all who bring tables up to date in a database. */
 #define LOCK "SELECT pg_advisory_xact_lock(357855546437)"
 
-/* This engine's own: the last instant that a writer of the project was given. */
-#define SEEN "ALTER TABLE project ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0"
+/*
+ * This engine's own: the last instant that a writer of the project was given, and how far they are ahead of a server's clock that
+ * was set back: so that time goes on meanwhile.
+ */
+#define SEEN \
+	"ALTER TABLE project ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0, ADD COLUMN ahead_ms BIGINT NOT NULL DEFAULT 0"
 
 /* And the key of every write transaction (postgres_outcome.c): the row that proves that it was committed. */
 #define OPERATIONS \
 	"CREATE TABLE operation (project TEXT COLLATE \"C\" NOT NULL, at_ms BIGINT NOT NULL, key TEXT COLLATE \"C\" NOT NULL," \
 	" PRIMARY KEY (project, at_ms, key))"
+
+int64_t
+postgres_newest(void)
+{
+	return SCHEMA_NEWEST;
+}
 
 enum status
 postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why)

@@ -22,9 +22,10 @@ struct postgres_statement {
 	enum { STATEMENT_NEW, STATEMENT_SENT, STATEMENT_READY } state;
 };
 
-/* Something sent whose answer is still to come: a statement prepared, or (NULL) one executed. */
+/* Something sent whose answer is still to come. */
 struct postgres_sent {
-	struct postgres_statement *prepared;
+	enum { SENT_EXECUTE, SENT_PREPARE, SENT_BEGIN, SENT_SYNC } kind;
+	struct postgres_statement *prepared; /* of SENT_PREPARE */
 };
 
 struct postgres {
@@ -42,9 +43,12 @@ struct postgres {
 	int64_t began_boot_ms;       /* when db_begin began */
 	int64_t until_boot_ms;       /* no answer and no connection is waited for longer; 0: as the limits say */
 	char key[POSTGRES_KEY_SIZE]; /* of this write transaction, in the table of operations ... */
-	int64_t key_ms;              /* ... at this instant of the server's */
-	char *away;                  /* the file that remembers for this machine that there was no connection; NULL: none does */
-	char state[6];               /* SQLSTATE of the last answer that was an error; "" when there was none since postgres_answers */
+	int64_t key_ms;              /* ... at this instant of the server's, or later */
+	PGresult *begun;             /* what the last statement of a transaction's begin, sent ahead, was answered */
+	enum status spoiled;         /* the begin, settled before anything was asked, failed so, and what it said */
+	char spoiled_why[WHY_MAX];
+	char *away;    /* the file that remembers for this machine that there was no connection; NULL: none does */
+	char state[6]; /* SQLSTATE of the last answer that was an error; "" when there was none since postgres_answers */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
 	size_t sent_count;
@@ -59,39 +63,6 @@ enum status postgres_connect(struct postgres *store, struct buf *why) MUST_CHECK
 
 /* Gives the connection up. */
 void postgres_drop(struct postgres *store);
-
-/* What goes into `places`: which servers an address means, without user and password. */
-#define POSTGRES_PLACES_SIZE 600
-
-/* An address taken apart. */
-struct postgres_target {
-	PQconninfoOption *options;
-	int64_t limit_ms; /* to connect to one host */
-	char places[POSTGRES_PLACES_SIZE];
-};
-
-/* BAD_CONFIG for what libpq doesn't understand.  The caller releases it in any case. */
-enum status postgres_target(struct postgres_target *target, const struct postgres *store, struct buf *why) MUST_CHECK;
-void postgres_target_release(struct postgres_target *target);
-
-/*
- * A connection to the first of the target's hosts that takes writes, within its limit: STORE_DOWN with `why`, which tells of each
- * host.  store->again when one of them is just coming or going.
- */
-enum status postgres_reach(struct postgres *store, const struct postgres_target *target, PGconn **out,
-                           struct buf *why) MUST_CHECK;
-
-/* Whether we can use this server: what is wrong, with what to do, goes into `said`. */
-bool postgres_suits(PGconn *conn, struct buf *said);
-
-/* Remembers in store->away that `places` could not be reached, by what `why` says.  Best effort. */
-void postgres_away_note(const struct postgres *store, const char *places, const struct buf *why);
-
-/* There is a connection again. */
-void postgres_away_forget(const struct postgres *store);
-
-/* STORE_DOWN when it is remembered that `places` could not be reached a moment ago; else OK. */
-enum status postgres_away_check(const struct postgres *store, const char *places, struct buf *why) MUST_CHECK;
 
 /* Sleeps for *pause_ms, and makes it longer for the next time; false without sleeping when that instant (clock_boot_ms) has come. */
 bool postgres_pause(int64_t *pause_ms, int64_t until_boot_ms);
@@ -114,60 +85,14 @@ enum status postgres_outcome(struct postgres *store, struct buf *why) MUST_CHECK
 /* OUTCOME_UNKNOWN: "... `what` while committing ...". */
 enum status postgres_unknown(const struct postgres *store, const char *what, struct buf *why);
 
-/*
- * Makes the tables if there are none and `make`, and brings them to our schema: its owner alone can.  With `make` the owner is
- * granted the project.  STORE_DOWN, BUSY; NO_SUCH when `make` and the project isn't ours.
- */
-enum status postgres_migrate(struct postgres *store, bool make, struct buf *why) MUST_CHECK;
-
-/*
- * Runs `job` in one transaction under an advisory lock, so that one at a time changes tables or rights, and outside pipeline mode.
- * What the job returns, or STORE_DOWN, BUSY, OUTCOME_UNKNOWN.
- */
-typedef enum status postgres_job(struct postgres *store, void *arg, struct buf *why);
-enum status postgres_alone(struct postgres *store, postgres_job *job, void *arg, struct buf *why) MUST_CHECK;
-
-/* For jobs.  Statuses as postgres_why. */
-enum status postgres_do(struct postgres *store, const char *sql, struct buf *why) MUST_CHECK;
-enum status postgres_look(struct postgres *store, const char *sql, const char *const *texts, int count, PGresult **out,
-                          struct buf *why) MUST_CHECK;
-/* The first column of the first row as a number; `none` when there is no row or it is NULL. */
-enum status postgres_number(struct postgres *store, const char *sql, const char *const *texts, int count, int64_t none,
-                            int64_t *out, struct buf *why) MUST_CHECK;
-
-/*
- * Jobs' parts: closes all tables with a project to whom it isn't granted; before a migration opens them to their owner, as whom
- * the job goes on until they are closed again.
- */
-enum status postgres_guard(struct postgres *store, struct buf *why) MUST_CHECK;
-enum status postgres_unguard(struct postgres *store, struct buf *why) MUST_CHECK;
-
-/* Gives those who have a grant the rights on tables that it takes. */
-enum status postgres_give_rights(struct postgres *store, struct buf *why) MUST_CHECK;
-
-/* Whether we are the owner of the tables; false when there are none. */
-enum status postgres_owns(struct postgres *store, bool *out, struct buf *why) MUST_CHECK;
-
-/* A job's part: an owner is granted the project.  NO_SUCH when we are no owner and it isn't ours. */
-enum status postgres_claim(struct postgres *store, struct buf *why) MUST_CHECK;
-
-/* The tables that hold projects' things, `c`: those beside our own `store` that have a project, but for the list of grants. */
-#define POSTGRES_TABLES \
-	"FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace AND c.relowner = s.relowner AND" \
-	" c.relkind IN ('r', 'p') AND c.relname <> 'project_grant' JOIN pg_attribute a ON a.attrelid = c.oid AND" \
-	" a.attname = 'project' AND NOT a.attisdropped WHERE s.oid = to_regclass('store')"
-
-/* Whether the project $1 is ours, 1 or 0. */
-#define POSTGRES_GRANTED \
-	"(NOT row_security_active('project') OR EXISTS (SELECT 1 FROM project_grant g WHERE g.project = $1 AND" \
-	" pg_has_role(g.role, 'USAGE')))::int"
-
-/* NO_SUCH, in the same words whether the project is somebody else's or nobody's. */
-enum status postgres_no_project(const struct postgres *store, struct buf *why);
-
 /* For struct db_ops. */
-enum status postgres_grant(struct db *db, const struct db_grant *ask, struct db_rows *out, struct buf *why) MUST_CHECK;
+void postgres_facts(struct db *db, struct buf *out);
+
+/* As rows that live without the result.  NO_MEMORY. */
 enum status postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why) MUST_CHECK;
+
+/* The number of the schema that this program makes. */
+int64_t postgres_newest(void);
 
 /* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
 enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
@@ -182,6 +107,15 @@ void postgres_text_out(char *text);
 
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);
+
+/* What was queued last is the end of a transaction's begin: its answer is kept in store->begun. */
+void postgres_begins(struct postgres *store);
+
+/* Sends what is queued, whose answers nobody waits for: they are read, and forgotten, with the next that somebody does. */
+void postgres_forget(struct postgres *store);
+
+/* Whether the connection is there, as far as can be told without asking.  If not it is given up. */
+bool postgres_is_there(struct postgres *store);
 
 /*
  * Sends what is queued and waits for all its answers.  OK: *last is that of the last statement, the caller's to clear.  Else

@@ -11,7 +11,9 @@
 #include "core/copy.h"
 
 /* What a project's row has of its own in each store. */
-static const char *const stays[] = {"project.moved", "project.moved_to", "project.seen_ms"};
+static const char *const stays[] = {"project.moved",    "project.moved_to",      "project.seen_ms",
+                                    "project.ahead_ms", "operation.project",     "operation.at_ms",
+                                    "operation.key",    "project_grant.project", "project_grant.role"};
 
 static bool
 is_left(const char *name)

@@ -321,7 +321,7 @@ try_event(struct scene *scene, enum event_kind kind, enum arrival arrival, const
 	assert_int_equal(process_agent(&event->process), OK);
 	most = transactions = 0;
 	assert_int_equal(event_positions(&scene->context, event, &main, &lagging, &scene->why), OK);
-	assert_true(most <= 2);
+	assert_true(most == 1);
 	most = 0;
 	status = event_handle(&scene->context, event, &answer, &scene->why);
 	if (status != OK || most > TRIPS_OF_AN_EVENT)

@@ -145,6 +145,17 @@ one_lost_while_committing_is_looked_for_and_was_not_done(void **state)
 	assert_true(is_there(scene, "perhaps"));
 }
 
+static enum status
+ask(struct scene *scene)
+{
+	struct db_rows rows;
+	enum status status = db_ask(scene->db, &rows, &scene->why, "SELECT $1", DB_INT(1));
+
+	if (status == OK)
+		db_rows_release(&rows);
+	return status;
+}
+
 static void
 a_read_that_lost_its_connection_has_no_outcome_to_wonder_about(void **state)
 {
@@ -152,7 +163,96 @@ a_read_that_lost_its_connection_has_no_outcome_to_wonder_about(void **state)
 
 	assert_int_equal(db_begin(scene->db, false, WAIT_MS, &scene->why), OK);
 	cut(scene);
-	assert_int_equal(db_commit(scene->db, &scene->why), STORE_DOWN);
+	assert_int_equal(ask(scene), STORE_DOWN);
+	db_rollback(scene->db);
+	/* and whose answers had come is over */
+	assert_int_equal(db_begin(scene->db, false, WAIT_MS, &scene->why), OK);
+	assert_int_equal(ask(scene), OK);
+	cut(scene);
+	assert_int_equal(db_commit(scene->db, &scene->why), OK);
+	assert_false(is_there(scene, "nothing"));
+}
+
+static void
+begin_ahead(struct scene *scene, bool write)
+{
+	assert_int_equal(db_begin_ahead(scene->db, write, POSTGRES_WAIT_MIN_MS, &scene->why), OK);
+	assert_false(scene->db->timed);
+}
+
+static void
+a_read_of_one_statement_is_one_trip_and_a_change_without_a_question_too(void **state)
+{
+	struct scene *scene = *state;
+	int64_t last;
+
+	assert_false(is_there(scene, "one"));
+	last = scene->db->now_ms;
+	begin_ahead(scene, false);
+	assert_int_equal(ask(scene), OK);
+	assert_true(scene->db->timed && scene->db->now_ms >= last);
+	assert_int_equal(db_commit(scene->db, &scene->why), OK);
+	assert_int_equal(scene->db->trips, 1);
+	begin_ahead(scene, true);
+	put(scene, "one");
+	assert_int_equal(db_commit(scene->db, &scene->why), OK);
+	assert_int_equal(scene->db->trips, 1);
+	begin_ahead(scene, true);
+	assert_true(db_now(scene->db) >= last);
+	assert_int_equal(ask(scene), OK);
+	assert_int_equal(db_commit(scene->db, &scene->why), OK);
+	assert_int_equal(scene->db->trips, 3);
+	assert_true(is_there(scene, "one"));
+}
+
+/* However it goes on: with a question, with the clock and a question, with the commit. */
+static void
+one_begun_ahead_that_has_to_wait_for_another_writer_is_busy_and_does_nothing(void **state)
+{
+	struct scene *scene = *state;
+	struct db *other = connect_again(scene);
+
+	assert_false(is_there(scene, "early"));
+	assert_int_equal(db_begin(other, true, WAIT_MS, &scene->why), OK);
+	for (int way = 0; way < 3; way++) {
+		begin_ahead(scene, true);
+		if (way == 1)
+			(void)db_now(scene->db);
+		put(scene, "early");
+		if (way < 2)
+			assert_int_equal(ask(scene), BUSY);
+		if (way < 2)
+			db_rollback(scene->db);
+		else
+			assert_int_equal(db_commit(scene->db, &scene->why), BUSY);
+	}
+	begin_ahead(scene, true);
+	(void)db_now(scene->db);
+	assert_int_equal(db_commit(scene->db, &scene->why), BUSY);
+	db_rollback(other);
+	other->ops->close(other, false);
+	assert_false(is_there(scene, "early"));
+}
+
+static void
+one_begun_ahead_and_lost_is_a_store_that_is_away(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_false(is_there(scene, "lost"));
+	begin_ahead(scene, true);
+	put(scene, "lost");
+	cut(scene);
+	assert_int_equal(ask(scene), STORE_DOWN);
+	db_rollback(scene->db);
+	assert_false(is_there(scene, "lost"));
+	begin_ahead(scene, true);
+	cut(scene);
+	(void)db_now(scene->db);
+	put(scene, "lost");
+	assert_int_equal(ask(scene), STORE_DOWN);
+	db_rollback(scene->db);
+	assert_false(is_there(scene, "lost"));
 }
 
 /* Project `.`'s, as old as that. */
@@ -271,5 +371,8 @@ TESTS(POSTGRES_TEST(a_connection_that_was_lost_in_between_is_replaced_without_a_
       POSTGRES_TEST(one_lost_while_committing_is_looked_for_and_was_not_done),
       POSTGRES_TEST(a_read_that_lost_its_connection_has_no_outcome_to_wonder_about),
       POSTGRES_TEST(keys_are_kept_for_an_hour_and_then_taken_away_by_whoever_writes),
+      POSTGRES_TEST(a_read_of_one_statement_is_one_trip_and_a_change_without_a_question_too),
+      POSTGRES_TEST(one_begun_ahead_that_has_to_wait_for_another_writer_is_busy_and_does_nothing),
+      POSTGRES_TEST(one_begun_ahead_and_lost_is_a_store_that_is_away),
       POSTGRES_TEST(a_server_that_crashed_and_came_back_has_all_that_was_acknowledged),
       POSTGRES_TEST(a_commit_whose_standby_was_not_waited_for_is_no_yes), POSTGRES_TEST(what_the_server_took_back_is_busy))

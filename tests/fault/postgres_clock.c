@@ -116,8 +116,24 @@ so_is_one_that_makes_the_projects_row(void **state)
 	assert_true(instant(scene, scene->second, true) >= written);
 }
 
+/* Else what waits for a time to pass would wait until the clock has come back there. */
+static void
+time_goes_on_while_the_clock_is_behind(void **state)
+{
+	struct scene *scene = *state;
+	int64_t written, later;
+
+	instant(scene, scene->first, true);
+	postgres_execute(scene->url, "UPDATE project SET seen_ms = seen_ms + 7200000");
+	later = written = instant(scene, scene->first, true);
+	for (int i = 0; i < 10000 && later <= written + 5; i++)
+		later = instant(scene, scene->second, i % 2 == 0);
+	assert_true(later > written + 5);
+	assert_true(later < written + HOURS);
+}
+
 #define CLOCK_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 TESTS(CLOCK_TEST(after_a_write_nobody_is_told_an_earlier_instant),
       CLOCK_TEST(an_instant_that_was_only_read_is_kept_by_what_is_written_under_it),
-      CLOCK_TEST(so_is_one_that_makes_the_projects_row))
+      CLOCK_TEST(so_is_one_that_makes_the_projects_row), CLOCK_TEST(time_goes_on_while_the_clock_is_behind))

@@ -37,7 +37,7 @@ begin(struct bench *bench, int64_t now_ms)
 	must(db_begin(bench->db, true, 0, &bench->why), "begin", &bench->why);
 	bench->db->now_ms = now_ms;
 	bench->txn = (struct txn){.db = bench->db,
-	                          .now_ms = now_ms,
+	                          .instant_ms = now_ms,
 	                          .project = BENCH_PROJECT,
 	                          .actor = "uid:7",
 	                          .config = &bench->config,
@@ -76,7 +76,7 @@ bench_at(struct bench *bench, int64_t now_ms)
 void
 bench_undo(struct bench *bench)
 {
-	int64_t now_ms = bench->txn.now_ms;
+	int64_t now_ms = bench->txn.instant_ms;
 
 	db_rollback(bench->db);
 	begin(bench, now_ms);
