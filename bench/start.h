@@ -1,4 +1,7 @@
-/* What the drivers share: programs that are compared, each with events of its own.  The word @ in a command is the slot, @-- is --. */
+/*
+ * What the drivers share: programs that are compared, each with events of its own.  The word @ in a command is the slot, @-- is --; words
+ * NAME=VALUE before the program's path are its environment besides ours.
+ */
 #ifndef BENCH_START_H
 #define BENCH_START_H
 
@@ -14,8 +17,26 @@ extern char **environ;
 
 struct program {
 	char *argv[WORDS_MAX + 1];
+	char **env;
 	struct feed feed;
 };
+
+static inline void
+program_take_env(struct program *program)
+{
+	size_t own = 0, more = 0;
+
+	while (environ[own] != NULL)
+		own++;
+	while (program->argv[more] != NULL && strchr(program->argv[more], '=') != NULL)
+		more++;
+	program->env = calloc(own + more + 1, sizeof *program->env);
+	if (program->env == NULL)
+		die("environment");
+	memcpy(program->env, program->argv, more * sizeof *program->env);
+	memcpy(program->env + more, environ, own * sizeof *program->env);
+	memmove(program->argv, program->argv + more, (WORDS_MAX + 1 - more) * sizeof *program->argv);
+}
 
 /* Reads "-- FOLDER WORD... -- FOLDER WORD..." from argv[at] on; the number of programs. */
 static inline int
@@ -30,6 +51,7 @@ programs_open(struct program *programs, int slots, int argc, char **argv, int at
 		feed_open(&program->feed, argv[at + 1], slots);
 		for (at += 2; at < argc && strcmp(argv[at], "--") != 0 && words < WORDS_MAX; at++)
 			program->argv[words++] = strcmp(argv[at], "@--") == 0 ? argv[at] + 1 : argv[at];
+		program_take_env(program);
 	}
 	return count;
 }
@@ -45,7 +67,7 @@ program_start(struct program *program, int slot)
 	snprintf(number, sizeof number, "%d", slot);
 	for (int i = 0; i <= WORDS_MAX; i++)
 		argv[i] = program->argv[i] != NULL && strcmp(program->argv[i], "@") == 0 ? number : program->argv[i];
-	error = posix_spawn(&pid, argv[0], NULL, NULL, argv, environ);
+	error = posix_spawn(&pid, argv[0], NULL, NULL, argv, program->env);
 	if (error != 0) {
 		errno = error;
 		die(argv[0]);

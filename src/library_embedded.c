@@ -4,7 +4,10 @@
 enum status
 library_open_store(const struct store_address *address, bool make, struct db **out, struct buf *why)
 {
-	struct sqlite_options options = {.folder = address->folder, .file = address->file, .make = make};
+	struct sqlite_options options = {.folder = address->folder,
+	                                 .file = address->file,
+	                                 .project = address->project,
+	                                 .make = make};
 
 	if (address->url[0] != '\0')
 		return why_not(why, STORE_DOWN, "%s: this library keeps its store on a local disk", address->file);

@@ -22,6 +22,8 @@ run(struct context *context, int count, char **words, int64_t began_boot_ms)
 	}
 	if (count == 1 && str_equal(words[0], "statusline"))
 		return statusline_run(context, began_boot_ms);
+	if (count >= 1 && str_equal(words[0], "serve"))
+		return program_serve(context, run, count - 1, words + 1);
 	return cli_run(context, count, words);
 }
 
@@ -64,13 +66,13 @@ main(int argc, char **argv)
 	struct context *context = &the_one;
 	int status;
 
-	program_become(argv);
+	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
+	began_boot_ms = program_become(argc, argv, began_boot_ms);
 	if (argc > 1 && str_equal(argv[1], "hook"))
 		memory_begin(HOOK_MEMORY);
 	json_begin();
 	if (!have_streams())
 		return 69;
-	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
 	context->open_store = program_open_store;
 	context->wait_ms = 10000;
 	name_program(context->program);
@@ -78,6 +80,8 @@ main(int argc, char **argv)
 	context_release(context, true);
 	if (fflush(stdout) != 0 && status == 0)
 		status = 74;
+	if (context->wants_resident)
+		program_start_resident(context);
 	/* what exit() would still do costs a tenth of a hook and frees what is about to be gone */
 	_exit(status);
 }

@@ -25,6 +25,7 @@ static const struct {
 } others[] = {
 	{"hook", "one event of an agent's client"},
 	{"statusline", "Claude Code's status line"},
+	{"serve", "hold connections to the server"},
 	{"help", "all about a verb"},
 	{"completions", "a script that completes this command's words"},
 	{"version", "which stile this is"},

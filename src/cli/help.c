@@ -8,6 +8,7 @@ static const struct extra {
 } extras[] = {
 	{"hook CLIENT", "one event of an agent's client on stdin, the client's answer on stdout"},
 	{"statusline", "Claude Code's status line on stdin, one line on stdout"},
+	{"serve [--idle D]", "hold connections to the server for hooks, until nobody asked for so long (5m); never needed"},
 	{"help [VERB]", "this, or all about one verb"},
 	{"completions SHELL", "the script that completes these words in bash, zsh or fish"},
 	{"version", "which stile this is"},

@@ -6,7 +6,7 @@ audit_add(struct txn *txn, const char *session, const char *kind, const char *su
 	db_run(txn->db,
 	       "INSERT INTO audit (project, at_ms, session, actor, kind, subject, before, after, epoch)"
 	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, COALESCE((SELECT p.epoch FROM project p WHERE p.project = $1), 0))",
-	       DB_TEXT(txn->project), DB_INT(txn->now_ms), DB_TEXT(session), DB_TEXT(txn->actor), DB_TEXT(kind), DB_TEXT(subject),
+	       DB_TEXT(txn->project), DB_INT(txn_now(txn)), DB_TEXT(session), DB_TEXT(txn->actor), DB_TEXT(kind), DB_TEXT(subject),
 	       DB_TEXT(before), DB_TEXT(after));
 }
 

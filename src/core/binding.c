@@ -54,7 +54,7 @@ add_generation(struct txn *txn, const char *session, const char *slot, const cha
 	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by)"
 	       " VALUES ($1, $2, $3, COALESCE((SELECT max(b.generation) FROM binding b WHERE b.project = $1 AND b.session = $2"
 	       " AND b.slot = $3), 0) + 1, $4, $5, $6)",
-	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_TEXT(value), DB_INT(txn->now_ms), DB_TEXT(txn->actor));
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_TEXT(value), DB_INT(txn_now(txn)), DB_TEXT(txn->actor));
 	/* the same session may come back to an earlier value of its own; the key keeps it from being another's */
 	db_run(txn->db,
 	       "INSERT INTO binding_owner (project, slot, scope, value, session) VALUES ($1, $2, $3, $4, $5)"
@@ -163,7 +163,7 @@ binding_clear(struct txn *txn, const char *session, const char *slot, const char
 	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by) SELECT $1, $2, $3,"
 	       " max(b.generation) + 1, '', $4, $5 FROM binding b WHERE b.project = $1 AND b.session = $2 AND b.slot = $3"
 	       " HAVING max(b.generation) > 0",
-	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_INT(txn->now_ms), DB_TEXT(txn->actor));
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_INT(txn_now(txn)), DB_TEXT(txn->actor));
 	audit_add(txn, session, "binding.cleared", slot, was, "");
 }
 
@@ -190,8 +190,8 @@ binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why)
 	" (SELECT " TRANSCRIPT_READING " FROM transcript t WHERE t.project = $1 AND t.session = s.session AND t.path = " path ")"
 
 /*
- * The session of the client's id (the column after its own is 1), and for a start every other that may matter.  What the
- * project says stands in each row, and there is one also when no session is.
+ * The session of the client's id (the column after its own is 1), and for a start every other that may matter: what is live, and
+ * what ended just before the last that did, so that nobody has to know what the time is first.  What the project says stands in each row, and there is one also when no session is.
  */
 static enum status
 ask_known(struct txn *txn, const struct session_start *start, bool roster, struct db_rows *rows, struct buf *why)
@@ -211,16 +211,17 @@ ask_known(struct txn *txn, const struct session_start *start, bool roster, struc
 	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known, reaped_ms, epoch,"
 	              " instructions, instruction_conflicts," READING("$4") "," READING("$5")
 	              " FROM (SELECT 1 AS one) AS one LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
-	              " AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= $6)"
+	              " AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= (SELECT max(e.ended_ms) - $6 FROM session e"
+	              " WHERE e.project = $1 AND e.ended_ms IS NOT NULL))"
 	              " OR session = (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation'"
 	              " AND o.scope = $2 AND o.value = $3)) ORDER BY started_ms, session LIMIT 10000",
 	              DB_TEXT(txn->project), DB_TEXT(start->client), DB_TEXT(start->client_session), DB_TEXT(first), DB_TEXT(second),
-	              DB_INT(txn->now_ms - JUST_MS));
+	              DB_INT(JUST_MS));
 }
 
 /* After `clear`: of all that were found the one that goes on, or NULL. */
 static const struct session *
-continued_by_clear(const struct session_start *start, const struct session_list *found)
+continued_by_clear(const struct session_start *start, const struct session_list *found, int64_t now_ms)
 {
 	const struct session *ended = NULL, *live = NULL;
 	size_t ended_count = 0, live_count = 0;
@@ -235,7 +236,7 @@ continued_by_clear(const struct session_start *start, const struct session_list 
 		if (session_is_live(one->state)) {
 			live = one;
 			live_count++;
-		} else if (one->state == SESSION_ENDED && str_equal(one->end_reason, "clear")) {
+		} else if (one->state == SESSION_ENDED && one->ended_ms >= now_ms - JUST_MS && str_equal(one->end_reason, "clear")) {
 			ended = one;
 			ended_count++;
 		}
@@ -250,6 +251,7 @@ static void
 join(struct txn *txn, const struct session_start *start, struct arrived *out)
 {
 	const char *actor = txn->actor;
+	int64_t began_ms = session_began(txn, start);
 
 	txn->actor = out->session.id;
 	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session);
@@ -257,8 +259,8 @@ join(struct txn *txn, const struct session_start *start, struct arrived *out)
 	txn->actor = actor;
 	snprintf(out->session.client_session, sizeof out->session.client_session, "%s", start->client_session);
 	/* it began before the end that it undoes was told */
-	if (out->session.state == SESSION_ENDED && start->began_ms > 0 && start->began_ms < out->session.state_ms)
-		out->session.state_ms = start->began_ms;
+	if (out->session.state == SESSION_ENDED && began_ms > 0 && began_ms < out->session.state_ms)
+		out->session.state_ms = began_ms;
 	out->joined = true;
 }
 
@@ -329,7 +331,7 @@ binding_arrive(struct txn *txn, const struct session_start *start, enum arrival 
 	status = sort_out(&rows, &found, &known, why);
 	db_rows_release(&rows);
 	if (status == OK && !known && arrival == ARRIVAL_CLEAR)
-		goes_on = continued_by_clear(start, &found.others);
+		goes_on = continued_by_clear(start, &found.others, txn_now(txn));
 	if (goes_on != NULL) {
 		found.session = *goes_on;
 		join(txn, start, &found);

@@ -111,14 +111,14 @@ tell_all(struct txn *txn, const struct session *session, struct checkpoint_list 
 {
 	for (size_t i = 0; i < known->count; i++)
 		if (known->items[i].told_ms == 0) {
-			known->items[i].told_ms = txn->now_ms;
+			known->items[i].told_ms = txn_now(txn);
 			told->items[told->count++] = known->items[i];
 		}
 	if (told->count == 0)
 		return;
 	db_run(txn->db,
 	       "UPDATE checkpoint SET told_ms = $1 WHERE project = $2 AND session = $3 AND generation = $4 AND told_ms IS NULL",
-	       DB_INT(txn->now_ms), DB_TEXT(txn->project), DB_TEXT(session->id), DB_INT(session->generation));
+	       DB_INT(txn_now(txn)), DB_TEXT(txn->project), DB_TEXT(session->id), DB_INT(session->generation));
 	audit_add(txn, session->id, "checkpoint.told", "", "", "");
 }
 
@@ -141,7 +141,7 @@ checkpoint_report(struct txn *txn, const struct session *session, bool tell, str
 		                         .tokens = tokens,
 		                         .budget = session->budget,
 		                         .generation = session->generation,
-		                         .fired_ms = txn->now_ms};
+		                         .fired_ms = txn_now(txn)};
 
 		if (!is_reached(due.percent, tokens, session->budget) || has_percent(&known, due.percent))
 			continue;

@@ -7,7 +7,7 @@ txn_id(struct txn *txn, char out[ID_SIZE], struct buf *why)
 
 	if (txn->random(random, sizeof random) != OK)
 		return why_not(why, IO_FAILED, "the system has no randomness to give");
-	id_make(out, txn->now_ms, random);
+	id_make(out, txn_now(txn), random);
 	return OK;
 }
 
@@ -34,7 +34,7 @@ engine_release(struct engine *engine, bool process_ends)
 static enum status
 run(struct engine *engine, bool write, rule_function *rule, void *arg, struct buf *why)
 {
-	enum status status = db_begin(engine->db, write, engine->wait_ms, why), committed;
+	enum status status = db_begin_ahead(engine->db, write, engine->wait_ms, why), committed;
 	struct txn txn = {.db = engine->db,
 	                  .project = engine->project,
 	                  .actor = engine->actor,
@@ -44,7 +44,8 @@ run(struct engine *engine, bool write, rule_function *rule, void *arg, struct bu
 
 	if (status != OK)
 		return status;
-	txn.now_ms = engine->db->now_ms;
+	if (engine->db->timed)
+		txn.instant_ms = engine->db->now_ms;
 	status = rule(&txn, arg, why);
 	if (status == OK || txn.keep) {
 		committed = db_commit(engine->db, why);

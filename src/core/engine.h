@@ -9,7 +9,7 @@
 
 #include "base/config.h"
 #include "base/id.h"
-#include "db/db.h"
+#include "db/grant.h"
 
 /* session/sub-agent, with room for both */
 #define ACTOR_SIZE 420
@@ -18,7 +18,7 @@ struct witness; /* lease.h */
 
 struct txn {
 	struct db *db;
-	int64_t now_ms;
+	int64_t instant_ms; /* 0 = not known yet: ask txn_now */
 	const char *project;
 	const char *actor; /* who does this: a session, session/sub-agent, uid:N */
 	const struct config *config;
@@ -26,6 +26,25 @@ struct txn {
 	const struct witness *witness; /* of holders; NULL = none */
 	bool keep; /* the rule sets it to have a lawful no committed: what it wrote beside the no stays */
 };
+
+/*
+ * The transaction's instant, on the store's own clock.  Before the first answer it may cost a wait of its own; where it can't be
+ * had the next answer tells why.
+ */
+static inline int64_t
+txn_now(const struct txn *txn)
+{
+	return txn->instant_ms != 0 ? txn->instant_ms : db_now(txn->db);
+}
+
+/* When on the store's clock it was `boot_ms` by this machine's clock_boot_ms. */
+static inline int64_t
+txn_at_boot(const struct txn *txn, int64_t boot_ms)
+{
+	int64_t now_ms = txn_now(txn);
+
+	return now_ms - (txn->db->boot_ms - boot_ms);
+}
 
 /* A new id at the transaction's instant.  IO_FAILED when there is no randomness. */
 enum status txn_id(struct txn *txn, char out[ID_SIZE], struct buf *why) MUST_CHECK;

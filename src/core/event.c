@@ -67,6 +67,7 @@ arrive(struct txn *txn, const struct event *event, struct event_answer *answer, 
 	    .worktree = event->worktree,
 	    .branch = event->branch,
 	    .began_ms = event->began_ms,
+	    .began_boot_ms = event->began_boot_ms,
 	};
 	enum arrival arrival = ARRIVAL_EVENT;
 
@@ -191,13 +192,13 @@ note_reaping(struct txn *txn, struct event_answer *answer)
 {
 	int64_t every;
 
-	if (config_duration(txn->config, "stile", "reap", &every, NULL) != OK || txn->now_ms - answer->arrived.reaped_ms < every)
+	if (config_duration(txn->config, "stile", "reap", &every, NULL) != OK || txn_now(txn) - answer->arrived.reaped_ms < every)
 		return;
 	answer->reap_due = true;
 	db_run(txn->db,
 	       "INSERT INTO project (project, created_ms, reaped_ms) VALUES ($1, $2, $2)"
 	       " ON CONFLICT (project) DO UPDATE SET reaped_ms = excluded.reaped_ms",
-	       DB_TEXT(txn->project), DB_INT(txn->now_ms));
+	       DB_TEXT(txn->project), DB_INT(txn_now(txn)));
 }
 
 /* Whether a checkpoint may have become due, or may be told. */
@@ -213,7 +214,7 @@ may_report(struct txn *txn, const struct event *event, const struct session *ses
 }
 
 enum status
-event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
@@ -221,14 +222,17 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 
 	if (status != OK)
 		return status;
+	/* only now: before the first answer the store's clock would have to be waited for */
+	if (event->began_ms == 0)
+		event->began_ms = txn_at_boot(txn, event->began_boot_ms);
 	snprintf(actor, sizeof actor, event->agent[0] == '\0' ? "%s" : "%s/%s", session->id, event->agent);
 	txn->actor = actor;
-	answer->at_ms = txn->now_ms;
+	answer->at_ms = txn_now(txn);
 	note_whereabouts(session, event);
 	move(txn, event, answer);
 	open_generation(txn, event, answer);
 	end_superseded(txn, event, answer);
-	session->event_ms = txn->now_ms;
+	session->event_ms = txn_now(txn);
 	count(txn, event, answer);
 	note_reaping(txn, answer);
 	if (event->can_speak)

@@ -51,7 +51,7 @@ struct event {
 	struct process process;
 	char worktree[256];
 	char branch[256];
-	int64_t began_ms;                /* on the store's clock; 0 = now */
+	int64_t began_ms;                /* on the store's clock; 0 = made of the next by the rule */
 	int64_t began_boot_ms;           /* on the machine's */
 	int64_t transcript_size;         /* when the event came */
 	struct transcript_look looks[2]; /* owned */
@@ -73,6 +73,6 @@ void event_release(struct event *event);
 void event_answer_release(struct event_answer *answer);
 
 /* The rule (see engine.h): at most four round trips. */
-enum status event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
+enum status event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
 
 #endif

@@ -184,7 +184,7 @@ write_project(const struct instruction_book *book)
 	       "INSERT INTO project (project, created_ms, reaped_ms, epoch, instruction_number, instructions)"
 	       " VALUES ($1, $2, 0, $3, $4, $5) ON CONFLICT (project) DO UPDATE SET epoch = excluded.epoch,"
 	       " instruction_number = excluded.instruction_number, instructions = excluded.instructions",
-	       DB_TEXT(txn->project), DB_INT(txn->now_ms), DB_INT(book->epoch), DB_INT(book->number), DB_INT(book->active));
+	       DB_TEXT(txn->project), DB_INT(txn_now(txn)), DB_INT(book->epoch), DB_INT(book->number), DB_INT(book->active));
 }
 
 /* What the next version is: what the draft doesn't say stays. */
@@ -204,7 +204,7 @@ next_version(const struct instruction_book *book, const struct instruction *befo
 	now.version++;
 	now.session = book->session;
 	now.actor = book->txn->actor;
-	now.at_ms = book->txn->now_ms;
+	now.at_ms = txn_now(book->txn);
 	now.epoch = book->epoch + 1;
 	if (draft->text != NULL)
 		now.text = draft->text;

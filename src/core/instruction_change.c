@@ -149,7 +149,7 @@ say_again(struct txn *txn, const char *session, const struct instruction *stands
 	                " VALUES ($1, $2, $3, 'author', $4, $5, $6, 1) ON CONFLICT (project, instruction, version, kind, actor)"
 	                " DO NOTHING RETURNING actor",
 	                DB_TEXT(txn->project), DB_TEXT(stands->id), DB_INT(stands->version), DB_TEXT(txn->actor), DB_TEXT(session),
-	                DB_INT(txn->now_ms));
+	                DB_INT(txn_now(txn)));
 	if (status != OK)
 		return status;
 	if (rows.count > 0)

@@ -123,17 +123,17 @@ remember(struct txn *txn, const struct instruction *now, const json_t *parameter
 static void
 settle_one(struct txn *txn, int64_t epoch, const char *parameter)
 {
-	db_run(txn->db, RESOLVE " AND parameter = $5", DB_INT(epoch), DB_INT(txn->now_ms), DB_TEXT(txn->actor),
+	db_run(txn->db, RESOLVE " AND parameter = $5", DB_INT(epoch), DB_INT(txn_now(txn)), DB_TEXT(txn->actor),
 	       DB_TEXT(txn->project), DB_TEXT(parameter));
-	db_run(txn->db, FIND " AND w.parameter = $5", DB_INT(epoch), DB_INT(txn->now_ms), DB_TEXT(txn->actor),
+	db_run(txn->db, FIND " AND w.parameter = $5", DB_INT(epoch), DB_INT(txn_now(txn)), DB_TEXT(txn->actor),
 	       DB_TEXT(txn->project), DB_TEXT(parameter));
 }
 
 static void
 settle_all(struct txn *txn, int64_t epoch)
 {
-	db_run(txn->db, RESOLVE, DB_INT(epoch), DB_INT(txn->now_ms), DB_TEXT(txn->actor), DB_TEXT(txn->project));
-	db_run(txn->db, FIND, DB_INT(epoch), DB_INT(txn->now_ms), DB_TEXT(txn->actor), DB_TEXT(txn->project));
+	db_run(txn->db, RESOLVE, DB_INT(epoch), DB_INT(txn_now(txn)), DB_TEXT(txn->actor), DB_TEXT(txn->project));
+	db_run(txn->db, FIND, DB_INT(epoch), DB_INT(txn_now(txn)), DB_TEXT(txn->actor), DB_TEXT(txn->project));
 }
 
 static void

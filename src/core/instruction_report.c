@@ -160,7 +160,7 @@ instruction_checked(struct txn *txn, const char *session, const char *id, bool v
 	       " SELECT i.project, i.instruction, i.version, $1, $2, $3, $4, 1 FROM instruction i WHERE i.project = $5"
 	       " AND i.instruction = $6 AND i.current = 1 ON CONFLICT (project, instruction, version, kind, actor)"
 	       " DO UPDATE SET count = instruction_mark.count + 1",
-	       DB_TEXT(kind), DB_TEXT(txn->actor), DB_TEXT(session), DB_INT(txn->now_ms), DB_TEXT(txn->project), DB_TEXT(id));
+	       DB_TEXT(kind), DB_TEXT(txn->actor), DB_TEXT(session), DB_INT(txn_now(txn)), DB_TEXT(txn->project), DB_TEXT(id));
 	status = db_ask(txn->db, &rows, why,
 	                "SELECT sum(count), sum(CASE WHEN kind = 'violated' THEN count ELSE 0 END) FROM instruction_mark"
 	                " WHERE project = $1 AND instruction = $2 AND kind IN ('checked', 'violated')",

@@ -79,8 +79,8 @@ add_ticket(struct txn *txn, struct resource *resource, const struct lease_ask *a
 	lease->anchored = ask->anchored;
 	lease->process = ask->process;
 	lease->priority = ask->priority;
-	lease->asked_ms = txn->now_ms;
-	lease->until_ms = ask->wait_ms == 0 ? 0 : txn->now_ms + ask->wait_ms;
+	lease->asked_ms = txn_now(txn);
+	lease->until_ms = ask->wait_ms == 0 ? 0 : txn_now(txn) + ask->wait_ms;
 	lease->ttl_ms = ask->ttl_ms;
 	lease->max_ms = ask->max_ms;
 	resource->changed = true;
@@ -107,7 +107,7 @@ not_granted(struct txn *txn, struct resource *resource, struct leased *mine, boo
 		mine->change = LEASE_GONE;
 		if (resource_nearest(resource) != NULL)
 			*out = *resource_nearest(resource);
-		status = refuse(HELD, resource->name, resource_nearest(resource), txn->now_ms, "; wait for it with --wait", why);
+		status = refuse(HELD, resource->name, resource_nearest(resource), txn_now(txn), "; wait for it with --wait", why);
 	}
 	save(txn, resource);
 	if (status == QUEUED && (status = lease_ring(txn, &mine->lease, why)) == OK)
@@ -130,7 +130,7 @@ lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, s
 	if (status != OK)
 		return status;
 	resource_tend(txn, &resource);
-	status = set_slots(&resource, ask->slots, txn->now_ms, why);
+	status = set_slots(&resource, ask->slots, txn_now(txn), why);
 	if (status == OK && ask->shared && resource.slots > 1)
 		status = why_not(why, CONFLICT, "%s has %lld slots; it can't be shared", ask->resource, (long long)resource.slots);
 	if (status != OK) {
@@ -169,9 +169,9 @@ find_own(struct txn *txn, struct resource *resource, int64_t fence, struct lease
 	*out = resource_holder(resource, fence);
 	snprintf(what, sizeof what, "%s: not held with fence %lld", resource->name, (long long)fence);
 	if (*out == NULL)
-		return refuse(HELD, what, resource_nearest(resource), txn->now_ms, "; what it protected may be another's now", why);
+		return refuse(HELD, what, resource_nearest(resource), txn_now(txn), "; what it protected may be another's now", why);
 	if (!is_callers(txn, &(*out)->lease))
-		return refuse(NOT_ALLOWED, resource->name, &(*out)->lease, txn->now_ms, ", and not by you", why);
+		return refuse(NOT_ALLOWED, resource->name, &(*out)->lease, txn_now(txn), ", and not by you", why);
 	return OK;
 }
 
@@ -199,13 +199,13 @@ renew(struct txn *txn, struct lease *lease, int64_t ttl_ms, struct buf *why)
 {
 	if (ttl_ms < 0 || ttl_ms > LEASE_TTL_MAX_MS)
 		return why_not(why, BAD_INPUT, "a lease is held for 1 ms to 7 d before it is renewed");
-	if (lease->max_ms > 0 && txn->now_ms >= lease->since_ms + lease->max_ms)
-		return refuse(HELD, lease->resource, lease, txn->now_ms, "; its longest time is over: release it", why);
+	if (lease->max_ms > 0 && txn_now(txn) >= lease->since_ms + lease->max_ms)
+		return refuse(HELD, lease->resource, lease, txn_now(txn), "; its longest time is over: release it", why);
 	if (ttl_ms > 0)
 		lease->ttl_ms = ttl_ms;
 	lease->challenged_ms = lease->challenged_awake_ms = 0;
 	lease->challenged_boot[0] = '\0';
-	resource_push_deadline(lease, txn->now_ms);
+	resource_push_deadline(lease, txn_now(txn));
 	return OK;
 }
 
@@ -240,9 +240,9 @@ lease_check(struct txn *txn, const char *name, int64_t fence, struct lease *out,
 	if (status != OK)
 		return status;
 	status = find_own(txn, &resource, fence, &mine, why);
-	if (status == OK && txn->now_ms >= mine->lease.expires_ms && lease_liveness(txn, &mine->lease) != LIVENESS_ALIVE &&
+	if (status == OK && txn_now(txn) >= mine->lease.expires_ms && lease_liveness(txn, &mine->lease) != LIVENESS_ALIVE &&
 	    !lease_is_proven(txn, &mine->lease))
-		status = refuse(HELD, name, &mine->lease, txn->now_ms, "; renew it first", why);
+		status = refuse(HELD, name, &mine->lease, txn_now(txn), "; renew it first", why);
 	if (status == OK)
 		*out = mine->lease;
 	resource_release(&resource);
@@ -313,7 +313,7 @@ lease_give_up(struct txn *txn, const char *name, int64_t ticket, struct lease *o
 		if (mine != NULL)
 			mine->change = LEASE_GONE;
 		resource_tend(txn, &resource);
-		status = refuse(BUSY, name, resource_nearest(&resource), txn->now_ms, "; the wait for it is over, try again", why);
+		status = refuse(BUSY, name, resource_nearest(&resource), txn_now(txn), "; the wait for it is over, try again", why);
 		save(txn, &resource);
 	}
 	resource_release(&resource);

@@ -211,7 +211,7 @@ void
 resource_end(struct txn *txn, struct resource *resource, struct leased *item, const char *reason)
 {
 	if (item->lease.fence > 0) {
-		times_add(resource->holds, txn->now_ms - item->lease.since_ms);
+		times_add(resource->holds, txn_now(txn) - item->lease.since_ms);
 		resource->changed = true;
 		audit_lease(txn, &item->lease, "lease.ended", reason);
 	}
@@ -249,7 +249,7 @@ was_silent(const struct txn *txn, const struct lease *lease)
 
 	if (str_equal(boot, lease->challenged_boot))
 		return awake_ms - lease->challenged_awake_ms >= LEASE_CHALLENGE_MS;
-	return txn->now_ms - lease->challenged_ms >= LEASE_CHALLENGE_MS;
+	return txn_now(txn) - lease->challenged_ms >= LEASE_CHALLENGE_MS;
 }
 
 static enum verdict
@@ -259,7 +259,7 @@ verdict_on(const struct txn *txn, const struct lease *lease)
 
 	if (liveness == LIVENESS_DEAD)
 		return IS_DEAD;
-	if (txn->now_ms < lease->expires_ms)
+	if (txn_now(txn) < lease->expires_ms)
 		return STAYS;
 	if (liveness == LIVENESS_UNKNOWN && !lease_is_proven(txn, lease))
 		return IS_LATE;
@@ -278,7 +278,7 @@ judge(struct txn *txn, struct resource *resource, struct leased *item)
 	case IS_CHALLENGED:
 		break;
 	case IS_OVERDUE:
-		lease->challenged_ms = txn->now_ms;
+		lease->challenged_ms = txn_now(txn);
 		lease->challenged_awake_ms = txn->witness->awake(txn->witness->arg, lease->challenged_boot);
 		item->change = LEASE_CHANGED;
 		break;
@@ -362,9 +362,9 @@ grant(struct txn *txn, struct resource *resource, struct leased *item, int64_t s
 
 	lease->fence = ++resource->fence;
 	lease->slot = slot;
-	lease->since_ms = txn->now_ms;
-	resource_push_deadline(lease, txn->now_ms);
-	times_add(resource->waits, txn->now_ms - lease->asked_ms);
+	lease->since_ms = txn_now(txn);
+	resource_push_deadline(lease, txn_now(txn));
+	times_add(resource->waits, txn_now(txn) - lease->asked_ms);
 	resource->changed = true;
 	audit_lease(txn, lease, "lease.granted", "");
 	if (item->change == LEASE_NEW)
@@ -392,7 +392,7 @@ count_passed(struct txn *txn, struct resource *resource, const struct lease *gra
 static bool
 is_over(const struct txn *txn, const struct leased *item)
 {
-	return item->change != LEASE_NEW && ((item->lease.until_ms > 0 && item->lease.until_ms <= txn->now_ms) ||
+	return item->change != LEASE_NEW && ((item->lease.until_ms > 0 && item->lease.until_ms <= txn_now(txn)) ||
 	                                     lease_liveness(txn, &item->lease) == LIVENESS_DEAD);
 }
 

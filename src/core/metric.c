@@ -53,7 +53,7 @@ window_start(struct txn *txn)
 	int64_t window;
 
 	/* one that can't be read was refused when the configuration was opened */
-	return config_duration(txn->config, "stile", "error_window", &window, NULL) == OK ? txn->now_ms - window : 0;
+	return config_duration(txn->config, "stile", "error_window", &window, NULL) == OK ? txn_now(txn) - window : 0;
 }
 
 static void
@@ -64,7 +64,7 @@ add_recent(struct txn *txn, const char *session, const char *name, double amount
 	db_run(txn->db,
 	       "INSERT INTO metric_recent (project, session, name, at_ms, amount) VALUES ($1, $2, $3, $4, $5)"
 	       " ON CONFLICT (project, session, name, at_ms) DO UPDATE SET amount = metric_recent.amount + excluded.amount",
-	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_INT(txn->now_ms), DB_REAL(amount));
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(name), DB_INT(txn_now(txn)), DB_REAL(amount));
 }
 
 void
@@ -173,7 +173,7 @@ metric_load_noted(struct txn *txn, const char *session, const char *name, struct
 void
 metric_note(struct txn *txn, const char *session, const char *name, double value, struct metric_noted *noted)
 {
-	struct metric_note now = {.at_ms = txn->now_ms, .value = value};
+	struct metric_note now = {.at_ms = txn_now(txn), .value = value};
 	size_t kept = noted->count < METRIC_NOTED ? noted->count : METRIC_NOTED - 1;
 
 	/* two of one millisecond are two */

@@ -30,8 +30,8 @@ retention_due(struct txn *txn, bool *due, struct buf *why)
 		                DB_TEXT(txn->project));
 	if (status != OK)
 		return status;
-	*due = (!db_is_null(&rows, 0, 0) && db_int(&rows, 0, 0) < txn->now_ms - sessions_ms) ||
-	       (!db_is_null(&rows, 0, 1) && db_int(&rows, 0, 1) < txn->now_ms - audit_ms);
+	*due = (!db_is_null(&rows, 0, 0) && db_int(&rows, 0, 0) < txn_now(txn) - sessions_ms) ||
+	       (!db_is_null(&rows, 0, 1) && db_int(&rows, 0, 1) < txn_now(txn) - audit_ms);
 	db_rows_release(&rows);
 	return OK;
 }
@@ -108,8 +108,8 @@ retention_apply(struct txn *txn, struct retention *out, struct buf *why)
 
 	*out = (struct retention){0};
 	if (status == OK)
-		status = remove_sessions(txn, txn->now_ms - sessions_ms, &out->sessions, why);
+		status = remove_sessions(txn, txn_now(txn) - sessions_ms, &out->sessions, why);
 	if (status == OK)
-		status = remove_rows(txn, txn->now_ms - audit_ms, &out->rows, why);
+		status = remove_rows(txn, txn_now(txn) - audit_ms, &out->rows, why);
 	return status;
 }

@@ -57,14 +57,20 @@ session_from_row(const struct db_rows *rows, size_t row, struct session *out)
 	take_text(out->branch, sizeof out->branch, rows, row, 23);
 }
 
+int64_t
+session_began(struct txn *txn, const struct session_start *start)
+{
+	return start->began_ms == 0 && start->began_boot_ms != 0 ? txn_at_boot(txn, start->began_boot_ms) : start->began_ms;
+}
+
 static void
 fill(struct txn *txn, const struct session_start *start, struct session *out)
 {
-	int64_t began_ms = start->began_ms > 0 ? start->began_ms : txn->now_ms;
+	int64_t began_ms = session_began(txn, start);
 
 	out->state = SESSION_OPENING;
-	out->state_ms = began_ms;
-	out->started_ms = out->event_ms = out->generation_ms = txn->now_ms;
+	out->state_ms = began_ms > 0 ? began_ms : txn_now(txn);
+	out->started_ms = out->event_ms = out->generation_ms = txn_now(txn);
 	out->generation = 1;
 	out->told_epoch = -1;
 	out->budget = start->budget;
@@ -168,7 +174,7 @@ session_move(struct txn *txn, struct session *session, enum session_event event,
 	if (row == NULL)
 		return false;
 	session->state = row->to;
-	session->ended_ms = session_is_live(row->to) ? 0 : txn->now_ms;
+	session->ended_ms = session_is_live(row->to) ? 0 : txn_now(txn);
 	snprintf(session->waiting_for, sizeof session->waiting_for, "%s", row->to == SESSION_WAITING ? detail : "");
 	snprintf(session->end_reason, sizeof session->end_reason, "%s", session_is_live(row->to) ? "" : detail);
 	if (before != row->to)
@@ -183,7 +189,7 @@ session_open_generation(struct txn *txn, struct session *session, const char *re
 
 	snprintf(before, sizeof before, "%lld", (long long)session->generation);
 	session->generation++;
-	session->generation_ms = txn->now_ms;
+	session->generation_ms = txn_now(txn);
 	snprintf(after, sizeof after, "%lld", (long long)session->generation);
 	audit_add(txn, session->id, "session.generation", reason, before, after);
 }

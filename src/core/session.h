@@ -90,9 +90,13 @@ struct session_start {
 	const char *cwd;
 	const char *worktree;
 	const char *branch;
-	int64_t began_ms; /* when the event's own process began; 0 = now */
+	int64_t began_ms; /* when the event's own process began; 0 = as the next says */
+	int64_t began_boot_ms; /* the same by this machine's clock_boot_ms; 0 = now */
 	const char *transcripts[TRANSCRIPTS_READ]; /* whose readings are asked for with the session; NULL = none */
 };
+
+/* When that was on the store's clock; 0 = it doesn't say. */
+int64_t session_began(struct txn *txn, const struct session_start *start);
 
 /* Makes a new session in state `opening` and fills *out.  Queued writes only; IO_FAILED without randomness. */
 enum status session_create(struct txn *txn, const struct session_start *start, struct session *out, struct buf *why) MUST_CHECK;

@@ -25,13 +25,13 @@ static void
 insert(struct txn *txn, const struct turn *turn, const char *question)
 {
 	db_run(txn->db, "UPDATE turn SET state = 'lost', ended_ms = $1 WHERE project = $2 AND session = $3 AND state = 'running'",
-	       DB_INT(txn->now_ms), DB_TEXT(txn->project), DB_TEXT(turn->session));
+	       DB_INT(txn_now(txn)), DB_TEXT(txn->project), DB_TEXT(turn->session));
 	db_run(txn->db,
 	       "INSERT INTO turn (project, session, fence, turn, state, actor, slot, resumed, bound, cold_retries, question, "
 	       "began_ms)"
 	       " VALUES ($1, $2, $3, $4, 'running', $5, $6, $7, '', 0, $8, $9)",
 	       DB_TEXT(txn->project), DB_TEXT(turn->session), DB_INT(turn->fence), DB_TEXT(turn->id), DB_TEXT(txn->actor),
-	       DB_TEXT(turn->slot), DB_TEXT(turn->resume), DB_TEXT(question), DB_INT(txn->now_ms));
+	       DB_TEXT(turn->slot), DB_TEXT(turn->resume), DB_TEXT(question), DB_INT(txn_now(txn)));
 	audit_add(txn, turn->session, "turn.begun", turn->id, "", turn->resume);
 }
 
@@ -101,7 +101,7 @@ turn_close(struct txn *txn, const struct turn_end *end, struct buf *why)
 	       "UPDATE turn SET state = $1, bound = $2, answer = $3, ended_ms = $4 WHERE project = $5 AND session = $6 AND fence = "
 	       "$7",
 	       DB_TEXT(end->failed ? "failed" : "done"), DB_TEXT(end->bind == NULL ? "" : end->bind), DB_TEXT(end->answer),
-	       DB_INT(txn->now_ms), DB_TEXT(txn->project), DB_TEXT(end->session), DB_INT(end->fence));
+	       DB_INT(txn_now(txn)), DB_TEXT(txn->project), DB_TEXT(end->session), DB_INT(end->fence));
 	audit_add(txn, end->session, "turn.ended", "", "", end->failed ? "failed" : "done");
 	return OK;
 }

@@ -1,7 +1,7 @@
 /*
  * What the engines' SQL does not share.  Our SQL has these tokens instead; an engine replaces them when it prepares.
  *
- *   %IDENTITY%   a column that numbers its rows by itself, as primary key
+ *   %IDENTITY%   a column that numbers its rows by itself, as primary key; on PostgreSQL together with the project
  *   %CLUSTERED%  after a table's ")": its rows live in its primary key
  *   TEXT         a column's type: texts are ordered by their bytes, whatever the database's language
  *

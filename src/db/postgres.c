@@ -1,11 +1,18 @@
 #include "base/str.h"
+#include "db/postgres_reach.h"
+#include "db/postgres_rights.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
+#include "os/fault.h"
+#include "os/random.h"
 
 #include <errno.h>
 
-#define ROWS_TEXT_MAX ((size_t)64 << 20)
+#define IDLE_MS "120000" /* a machine that vanished keeps others from the project's row no longer */
+#define CHANGED "22012"  /* division by zero, which our begin does on purpose and nothing else */
 #define NOW "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+#define BEGINS_PER_SWEEP 64 /* on average one of so many takes old keys of operations away ... */
+#define SWEEP_MAX "256"     /* ... at most so many, which is more than were made since */
 
 static struct postgres *
 store_of(struct db *db)
@@ -19,24 +26,64 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
-/* Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed. */
+static enum status
+make_key(struct postgres *store, bool *sweep, struct buf *why)
+{
+	uint8_t random[(POSTGRES_KEY_SIZE - 1) / 2];
+
+	if (random_bytes(random, sizeof random) != OK)
+		return why_not(why, STORE_DOWN, "the system has no randomness to give");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(store->key + 2 * i, 3, "%02x", random[i]);
+	*sweep = random[0] % BEGINS_PER_SWEEP == 0;
+	return OK;
+}
+
+/* Of the project whose row we have, so that no two meet in it. */
 static void
-send_begin_writing(struct postgres *store)
+send_sweep(struct postgres *store)
+{
+	const struct db_value args[] = {DB_TEXT(store->project), DB_INT(POSTGRES_KEY_KEPT_MS)};
+
+	postgres_send(store,
+	              "DELETE FROM operation WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM operation o WHERE o.project = $1 AND"
+	              " o.at_ms < " NOW " - $2::bigint ORDER BY o.at_ms LIMIT " SWEEP_MAX "))",
+	              args, 2);
+}
+
+/* Where the clock was set back the instants go on ahead of it, as fast, until it has come there by itself. */
+#define SEEN "greatest(p.seen_ms, $2)"
+#define AHEAD "CASE WHEN " NOW " >= " SEEN " THEN 0 ELSE greatest(p.ahead_ms, " SEEN " - " NOW ") END"
+
+/*
+ * Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed.  What this
+ * connection was told already is kept with it: it may have been read only, at a time when the server's clock was ahead.  The key of
+ * the operation is put beside it.  Sent ahead it fails by itself where we must not write, as the commit may come with it.
+ */
+static void
+send_begin_writing(struct postgres *store, bool ahead)
 {
 	char wait[24];
-	const struct db_value limit[] = {DB_TEXT(wait)}, project[] = {DB_TEXT(store->project)};
+	const struct db_value limit[] = {DB_TEXT(wait)};
+	const struct db_value begun[] = {DB_TEXT(store->project), DB_INT(store->last_ms), DB_TEXT(store->key),
+	                                 DB_INT(ahead && !store->db.moved_too ? postgres_newest() : -1)};
 
 	snprintf(wait, sizeof wait, "%lldms", (long long)store->wait_ms);
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE");
 	postgres_send(store,
 	              "SELECT set_config('lock_timeout', $1, true), set_config('synchronous_commit', CASE WHEN"
-	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)",
+	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), "
+	              "set_config('idle_in_transaction_session_timeout', '" IDLE_MS "', true)",
 	              limit, 1);
 	postgres_send(store,
-	              "INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0, " NOW ")"
-	              " ON CONFLICT (project) DO UPDATE SET seen_ms = greatest(p.seen_ms, " NOW ")"
-	              " RETURNING seen_ms, pg_backend_pid(), (SELECT schema FROM store)",
-	              project, 1);
+	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
+	              " greatest($2::bigint, " NOW ")) ON CONFLICT (project) DO UPDATE SET ahead_ms = " AHEAD ","
+	              " seen_ms = greatest(p.seen_ms, $2, " NOW " + " AHEAD ") RETURNING seen_ms, moved),"
+	              " o AS (INSERT INTO operation (project, at_ms, key) SELECT $1, p.seen_ms, $3 FROM p)"
+	              " SELECT seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1 / CASE WHEN $4::bigint >= 0 AND (moved <> "
+	              "''"
+	              " OR (SELECT schema FROM store) <> $4) THEN 0 ELSE 1 END, moved FROM p",
+	              begun, 4);
 }
 
 static void
@@ -46,8 +93,9 @@ send_begin_reading(struct postgres *store)
 
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
 	postgres_send(store,
-	              "SELECT greatest(" NOW ", (SELECT p.seen_ms FROM project p WHERE p.project = $1)), pg_backend_pid(),"
-	              " (SELECT schema FROM store)",
+	              "SELECT greatest(" NOW ", (SELECT greatest(p.seen_ms, " NOW " + CASE WHEN " NOW " >= p.seen_ms THEN 0 ELSE"
+	              " p.ahead_ms END) FROM project p WHERE p.project = $1)), pg_backend_pid(),"
+	              " (SELECT schema FROM store), " POSTGRES_GRANTED ", (SELECT p.moved FROM project p WHERE p.project = $1)",
 	              project, 1);
 }
 
@@ -57,55 +105,132 @@ cell(const PGresult *result, int column)
 	return PQgetisnull(result, 0, column) ? -1 : strtoll(PQgetvalue(result, 0, column), NULL, 10);
 }
 
+/* What is still queued goes along and may fail, and what comes after it is then passed over: so a second time. */
 static void
 undo(struct postgres *store)
 {
-	PGresult *last;
+	PGresult *last = NULL;
 
-	send_plain(store, "ROLLBACK");
-	if (postgres_answers(store, &last, NULL) == OK)
-		PQclear(last);
+	for (int time = 0; time < 2 && last == NULL && store->conn != NULL; time++) {
+		send_plain(store, "ROLLBACK");
+		if (postgres_answers(store, &last, NULL) != OK && time > 0)
+			postgres_drop(store);
+	}
+	PQclear(last);
+	PQclear(store->begun);
+	store->begun = NULL;
 }
 
-/* *older: the tables are of an earlier schema than ours, or there are none. */
+/* Who has no right to a project is refused its row; what it has rights to otherwise is no matter. */
 static enum status
-try_begin(struct postgres *store, bool write, bool *older, struct buf *why)
+judge_failed(struct postgres *store, enum status status, bool *older, struct buf *why)
 {
-	PGresult *last;
+	*older = postgres_missing(store);
+	if (str_equal(store->state, CHANGED)) {
+		/* the next begin finds out what it is */
+		postgres_drop(store);
+		return why_not(why, STORE_DOWN, "%s: its rows have moved, or its tables were changed, since we connected; try again",
+		               store->name);
+	}
+	return str_equal(store->state, POSTGRES_FORBIDDEN) ? postgres_no_project(store, why) : status;
+}
+
+static enum status
+take_begun(struct postgres *store, const PGresult *result, bool *older, struct buf *why)
+{
 	enum status status;
 
-	if (write)
-		send_begin_writing(store);
-	else
-		send_begin_reading(store);
-	status = postgres_answers(store, &last, why);
-	if (status == NO_SUCH)
-		*older = true;
-	if (status == OK) {
-		store->pooled = cell(last, 1) != PQbackendPID(store->conn);
-		status = postgres_known(store, cell(last, 2), older, why);
-		if (status == OK && cell(last, 0) > store->last_ms)
-			store->last_ms = cell(last, 0);
-		PQclear(last);
-	}
-	if (status != OK && store->conn != NULL)
-		undo(store);
+	store->pooled = cell(result, 1) != PQbackendPID(store->conn);
+	status = postgres_known(store, cell(result, 2), older, why);
+	if (status == OK && cell(result, 3) == 0)
+		return postgres_no_project(store, why);
+	if (status == OK && PQgetlength(result, 0, 4) > 0 && !store->db.moved_too)
+		return db_moved(store->name, PQgetvalue(result, 0, 4), why);
+	store->key_ms = cell(result, 0);
+	if (status == OK && cell(result, 0) > store->last_ms)
+		store->last_ms = cell(result, 0);
 	return status;
 }
 
-/* A connection that was lost while nothing was going on has taken nothing with it. */
+static void
+set_clock(struct postgres *store)
+{
+	store->db.now_ms = store->last_ms;
+	store->db.boot_ms = clock_boot_ms();
+	store->db.timed = true;
+}
+
+/* postgres_answers, and what a begin that was sent ahead has said with them. */
+static enum status
+answers(struct postgres *store, PGresult **last, struct buf *why)
+{
+	enum status status = postgres_answers(store, last, why);
+	PGresult *begun = store->begun;
+	bool older = false;
+
+	store->begun = NULL;
+	if (status != OK && begun == NULL && !store->db.timed)
+		status = judge_failed(store, status, &older, why);
+	if (status == OK && begun != NULL) {
+		status = take_begun(store, begun, &older, why);
+		set_clock(store);
+		if (store->db.writing)
+			fault_point(FAULT_GATE_TAKEN);
+	}
+	if (status != OK && begun != NULL) {
+		PQclear(*last);
+		*last = NULL;
+	}
+	PQclear(begun);
+	return status;
+}
+
+enum status
+postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
+{
+	bool sweep = false;
+	PGresult *last;
+	enum status status = write ? make_key(store, &sweep, why) : OK;
+
+	if (status != OK)
+		return status;
+	store->unreplicated = false;
+	if (write)
+		send_begin_writing(store, false);
+	else
+		send_begin_reading(store);
+	status = postgres_answers(store, &last, why);
+	if (status != OK)
+		status = judge_failed(store, status, older, why);
+	else
+		status = take_begun(store, last, older, why);
+	PQclear(last);
+	if (status != OK && store->conn != NULL)
+		undo(store);
+	else if (sweep && status == OK)
+		send_sweep(store);
+	return status;
+}
+
+/*
+ * The one place in which anything is tried again: no rule has run yet, and nobody was told anything.  A connection that was lost
+ * before that has taken nothing with it.
+ */
 static enum status
 begin_somehow(struct postgres *store, bool write, bool *older, struct buf *why)
 {
-	bool old = store->conn != NULL;
-	enum status status = old ? OK : postgres_connect(store, why);
+	int64_t pause_ms = 0, until_ms = clock_boot_ms() + POSTGRES_AGAIN_MS;
+	bool there;
+	enum status status;
 
-	if (status == OK)
-		status = try_begin(store, write, older, why);
-	if (status == OK || !old || store->conn != NULL)
-		return status;
-	status = postgres_connect(store, why);
-	return status == OK ? try_begin(store, write, older, why) : status;
+	do {
+		store->again = false;
+		status = store->conn != NULL ? OK : postgres_connect(store, why);
+		there = status == OK;
+		if (there)
+			status = postgres_begin(store, write, older, why);
+	} while (status != OK && (store->again || (there && store->conn == NULL)) && postgres_pause(&pause_ms, until_ms));
+	return status;
 }
 
 static enum status
@@ -115,19 +240,75 @@ store_begin(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	bool older = false;
 	enum status status;
 
+	store->spoiled = OK;
 	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
-	store->unreplicated = false;
+	store->began_boot_ms = clock_boot_ms();
 	status = begin_somehow(store, write, &older, why);
 	if (status != OK && older) {
 		status = postgres_migrate(store, false, why);
 		if (status == OK)
 			status = begin_somehow(store, write, &older, why);
 	}
-	if (status == OK) {
-		db->now_ms = store->last_ms;
-		db->boot_ms = clock_boot_ms();
-	}
+	if (status == OK)
+		set_clock(store);
+	if (status == OK && write)
+		fault_point(FAULT_GATE_TAKEN);
 	return status;
+}
+
+/* Nothing is waited for, unless this is a connection's first transaction: its tables may have to be brought up to date. */
+static enum status
+store_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why)
+{
+	struct postgres *store = store_of(db);
+	bool sweep = false;
+	enum status status = write ? make_key(store, &sweep, why) : OK;
+
+	store->spoiled = OK;
+	if (status != OK)
+		return status;
+	if (!postgres_is_there(store) || !store->met)
+		return store_begin(db, write, wait_ms, why);
+	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
+	store->began_boot_ms = clock_boot_ms();
+	store->unreplicated = false;
+	/* the key is put there no earlier */
+	store->key_ms = store->last_ms;
+	if (write)
+		send_begin_writing(store, true);
+	else
+		send_begin_reading(store);
+	if (store->conn == NULL)
+		return store_begin(db, write, wait_ms, why);
+	postgres_begins(store);
+	if (sweep)
+		send_sweep(store);
+	db->timed = false;
+	return OK;
+}
+
+static void
+store_settle(struct db *db)
+{
+	struct postgres *store = store_of(db);
+	PGresult *last;
+	struct buf why;
+
+	buf_init(&why, sizeof store->spoiled_why);
+	store->spoiled = answers(store, &last, &why);
+	if (store->spoiled == OK)
+		PQclear(last);
+	else
+		set_clock(store);
+	snprintf(store->spoiled_why, sizeof store->spoiled_why, "%s", why.data);
+	buf_release(&why);
+}
+
+/* What the begin failed with is the answer to whatever comes after it. */
+static enum status
+is_spoiled(const struct postgres *store, struct buf *why)
+{
+	return store->spoiled == OK ? OK : why_not(why, store->spoiled, "%s", store->spoiled_why);
 }
 
 static void
@@ -136,95 +317,22 @@ store_run(struct db *db, const char *sql, const struct db_value *args, size_t co
 	postgres_send(store_of(db), sql, args, count);
 }
 
-/* A sum of whole numbers is a `numeric`, which is whole too unless it has a point or is too large. */
-static struct db_value
-number_of(const char *text)
-{
-	char *end;
-	long long whole;
-
-	errno = 0;
-	whole = strtoll(text, &end, 10);
-	return *end == '\0' && errno == 0 ? DB_INT(whole) : DB_REAL(strtod(text, NULL));
-}
-
-static struct db_value
-value_of(const PGresult *result, int row, int column)
-{
-	const char *text = PQgetvalue(result, row, column);
-
-	if (PQgetisnull(result, row, column) != 0)
-		return DB_NULL;
-	switch (PQftype(result, column)) {
-	case 16: /* bool */
-		return DB_INT(*text == 't');
-	case 20: /* int8, int2, int4, numeric */
-	case 21:
-	case 23:
-	case 1700:
-		return number_of(text);
-	case 700: /* float4, float8 */
-	case 701:
-		return DB_REAL(strtod(text, NULL));
-	default:
-		return DB_TEXT(text);
-	}
-}
-
-static size_t
-texts_size(const struct db_rows *rows)
-{
-	size_t size = 0;
-
-	for (size_t i = 0; i < rows->count * rows->columns; i++)
-		if (rows->values[i].type == DB_TYPE_TEXT)
-			size += strlen(rows->values[i].text) + 1;
-	return size;
-}
-
-static enum status
-copy_rows(const PGresult *result, struct db_rows *out, struct buf *why)
-{
-	struct db_rows rows = {.count = (size_t)PQntuples(result), .columns = (size_t)PQnfields(result)};
-	size_t cells = rows.count * rows.columns, size, at = 0;
-
-	rows.values = malloc((cells == 0 ? 1 : cells) * sizeof *rows.values);
-	if (rows.values == NULL)
-		return why_not(why, NO_MEMORY, "out of memory");
-	for (size_t i = 0; i < cells; i++)
-		rows.values[i] = value_of(result, (int)(i / rows.columns), (int)(i % rows.columns));
-	size = texts_size(&rows);
-	rows.texts = size > ROWS_TEXT_MAX ? NULL : malloc(size == 0 ? 1 : size);
-	if (rows.texts == NULL) {
-		free(rows.values);
-		return why_not(why, NO_MEMORY, "out of memory: an answer of %zu bytes", size);
-	}
-	for (size_t i = 0; i < cells; i++)
-		if (rows.values[i].type == DB_TYPE_TEXT) {
-			size_t len = strlen(rows.values[i].text) + 1;
-
-			memcpy(rows.texts + at, rows.values[i].text, len);
-			rows.values[i].text = rows.texts + at;
-			at += len;
-		}
-	*out = rows;
-	return OK;
-}
-
 static enum status
 store_ask(struct db *db, struct db_rows *out, const char *sql, const struct db_value *args, size_t count, struct buf *why)
 {
 	struct postgres *store = store_of(db);
 	PGresult *last;
-	enum status status;
+	enum status status = is_spoiled(store, why);
 
+	if (status != OK)
+		return status;
 	postgres_send(store, sql, args, count);
-	status = postgres_answers(store, &last, why);
+	status = answers(store, &last, why);
 	if (status == OK) {
-		status = copy_rows(last, out, why);
+		status = postgres_copy_rows(last, out, why);
 		PQclear(last);
 	}
-	return status == NO_SUCH ? STORE_DOWN : status;
+	return status;
 }
 
 static void
@@ -236,11 +344,22 @@ store_rollback(struct db *db)
 		undo(store);
 }
 
-static enum status
-unknown(struct postgres *store, const char *what, struct buf *why)
+enum status
+postgres_commit(struct postgres *store, struct buf *why)
 {
-	return why_not(why, OUTCOME_UNKNOWN,
-	               "%s: %s while committing; it is not known whether it was done; look before trying again", store->name, what);
+	PGresult *last;
+	enum status status;
+
+	store->unreplicated = false;
+	send_plain(store, "COMMIT");
+	status = answers(store, &last, why);
+	if (status == OK && !str_equal(PQcmdStatus(last), "COMMIT"))
+		/* what had failed before is taken back, and COMMIT says so by its answer alone */
+		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
+	else if (status != OK && store->conn != NULL)
+		undo(store);
+	PQclear(last);
+	return status;
 }
 
 static enum status
@@ -248,68 +367,49 @@ store_commit(struct db *db, struct buf *why)
 {
 	struct postgres *store = store_of(db);
 	bool there = store->conn != NULL;
-	PGresult *last;
 	enum status status;
 
-	store->unreplicated = false;
-	send_plain(store, "COMMIT");
-	status = postgres_answers(store, &last, why);
-	if (there && store->conn == NULL && db->writing) {
-		PQclear(last);
-		return unknown(store, "the connection was lost", why);
+	if (is_spoiled(store, why) != OK) {
+		store_rollback(db);
+		return store->spoiled;
 	}
-	if (status != OK) {
-		if (store->conn != NULL)
-			undo(store);
-		return status == NO_SUCH ? STORE_DOWN : status;
+	if (!db->writing && db->timed) {
+		/* it has given its answers, and leaves nothing behind that could fail */
+		send_plain(store, "COMMIT");
+		postgres_forget(store);
+		return OK;
 	}
-	/* what had failed before is taken back, and COMMIT says so by its answer alone */
-	if (!str_equal(PQcmdStatus(last), "COMMIT"))
-		status = why_not(why, STORE_DOWN, "%s: the transaction had failed and was taken back", store->name);
-	else if (store->unreplicated && db->writing)
-		status = unknown(store, "the standby was not waited for", why);
-	PQclear(last);
+	if (db->writing)
+		fault_point(FAULT_ROWS_WRITTEN);
+	status = postgres_commit(store, why);
+	if (!db->writing)
+		return status;
+	/* what is there, but perhaps on this server alone, may be gone after a fail-over */
+	if (store->unreplicated && there && (status == OK || store->conn == NULL))
+		return postgres_unknown(store, "the standby was not waited for", why);
+	if (there && store->conn == NULL)
+		return postgres_outcome(store, why);
+	if (status == OK)
+		fault_point(FAULT_COMMITTED);
 	return status;
 }
 
+/*
+ * Others may be drawing numbers at this moment, so the sequence is never set to where it may have been already: it is drawn from
+ * until it is there, or set so far ahead that nobody comes there in the meantime.
+ */
 static void
-fact(struct postgres *store, struct buf *out, const char *name, const char *sql)
-{
-	PGresult *last;
-
-	send_plain(store, sql);
-	if (postgres_answers(store, &last, NULL) != OK)
-		return;
-	if (PQntuples(last) == 1)
-		buf_printf(out, "%s=%s\n", name, PQgetvalue(last, 0, 0));
-	PQclear(last);
-}
-
-static void
-store_facts(struct db *db, struct buf *out)
+store_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last)
 {
 	struct postgres *store = store_of(db);
 
-	if (store->conn == NULL)
-		return;
-	buf_printf(out, "engine=PostgreSQL %s\n", PQparameterStatus(store->conn, "server_version"));
-	buf_printf(out, "project=%s\n", store->project);
-	fact(store, out, "schema", "SELECT schema FROM store");
-	fact(store, out, "clone", "SELECT clone FROM store");
-	fact(store, out, "rights",
-	     "SELECT coalesce('missing on ' || string_agg(c.relname, ', '), 'ok') FROM pg_class c JOIN pg_class s ON"
-	     " s.oid = to_regclass('store') AND c.relnamespace = s.relnamespace AND c.relowner = s.relowner WHERE c.relkind = 'r'"
-	     " AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')"
-	     " AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))");
-	fact(store, out, "fsync", "SHOW fsync");
-	fact(store, out, "full_page_writes", "SHOW full_page_writes");
-	fact(store, out, "synchronous_commit",
-	     "SELECT CASE WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on, set by us' "
-	     "END");
-	fact(store, out, "synchronous_standby_names", "SHOW synchronous_standby_names");
-	fact(store, out, "size_bytes", "SELECT pg_database_size(current_database())");
-	buf_printf(out, "tls=%s\n", PQsslInUse(store->conn) ? "yes" : "no");
-	buf_printf(out, "pooler=%s\n", store->pooled ? "yes, nothing is prepared by name" : "no");
+	db_run(db, "UPDATE project SET seen_ms = greatest(seen_ms, $1) WHERE project = $2", DB_INT(now_ms),
+	       DB_TEXT(store->project));
+	db_run(db,
+	       "SELECT CASE WHEN $3 - s.at > 1000000 THEN setval(pg_get_serial_sequence($1, $2), $3)"
+	       " ELSE (SELECT max(nextval(pg_get_serial_sequence($1, $2))) FROM generate_series(1, $3 - s.at)) END"
+	       " FROM (SELECT nextval(pg_get_serial_sequence($1, $2)) AS at) s",
+	       DB_TEXT(table), DB_TEXT(column), DB_INT(last));
 }
 
 static enum status
@@ -328,6 +428,7 @@ store_close(struct db *db, bool process_ends)
 	(void)process_ends;
 	postgres_drop(store);
 	free(store->sent);
+	free(store->away);
 	free(store->name);
 	free(store->url);
 	free(store);
@@ -336,6 +437,8 @@ store_close(struct db *db, bool process_ends)
 static const struct db_ops postgres_ops = {
 	.name = "postgresql",
 	.begin = store_begin,
+	.begin_ahead = store_begin_ahead,
+	.settle = store_settle,
 	.run = store_run,
 	.ask = store_ask,
 	.commit = store_commit,
@@ -345,24 +448,49 @@ static const struct db_ops postgres_ops = {
 	.wait = postgres_sleep,
 	.prove = postgres_prove,
 	.proven = postgres_proven,
-	.facts = store_facts,
+	.catch_up = store_catch_up,
+	.facts = postgres_facts,
 	.mend = store_mend,
+	.grant = postgres_grant,
 	.close = store_close,
 };
+
+/* A hook doesn't pay again for what another one has just paid for. */
+static enum status
+is_worth_a_try(const struct postgres *store, struct buf *why)
+{
+	struct postgres_target target;
+	enum status status = postgres_target(&target, store, why);
+
+	if (status == OK)
+		status = postgres_away_check(store, target.places, why);
+	postgres_target_release(&target);
+	return status;
+}
+
+static bool
+fill(struct postgres *store, const struct postgres_options *options)
+{
+	store->db.ops = &postgres_ops;
+	store->url = strdup(options->url);
+	store->name = strdup(options->name);
+	store->away = options->away == NULL ? NULL : strdup(options->away);
+	return store->url != NULL && store->name != NULL && (store->away != NULL || options->away == NULL) &&
+	       str_copy(store->project, sizeof store->project, options->project) == OK;
+}
 
 enum status
 postgres_open(const struct postgres_options *options, struct db **out, struct buf *why)
 {
 	struct postgres *store = calloc(1, sizeof *store);
-	enum status status;
+	enum status status = OK;
 
-	if (store == NULL || (store->url = strdup(options->url)) == NULL || (store->name = strdup(options->name)) == NULL ||
-	    str_copy(store->project, sizeof store->project, options->project) != OK) {
+	if (store == NULL || !fill(store, options))
 		status = why_not(why, NO_MEMORY, "out of memory");
-	} else {
-		store->db.ops = &postgres_ops;
+	if (status == OK && options->hurried)
+		status = is_worth_a_try(store, why);
+	if (status == OK)
 		status = postgres_connect(store, why);
-	}
 	if (status == OK && options->make)
 		status = postgres_migrate(store, true, why);
 	if (status == OK)

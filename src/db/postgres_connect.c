@@ -1,21 +1,24 @@
 #include "base/str.h"
+#include "db/postgres_reach.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
 
-#include <errno.h>
 #include <poll.h>
 
-#define KEYWORDS_MAX 64
 #define SERVER_OLDEST 150000
+#define PAUSE_FIRST_MS 10
+#define PAUSE_MAX_MS 320
 
-/* What libpq is told besides the address, unless that says it itself. */
+/* SQLSTATEs after which nothing was done and doing it once more is right: at db_begin we do so, later the caller decides. */
 static const struct {
-	const char *keyword;
-	const char *value;
-} ours[] = {
-	{"fallback_application_name", "stile"},
-	{"client_encoding", "UTF8"},
-	{"tcp_user_timeout", "10000"},
+	const char *state;
+	const char *what;
+} passing[] = {
+	{"40001", "the server took the transaction back"},
+	{"40P01", "the server took the transaction back"},
+	{"57P01", "the server is shutting down"},
+	{"57P02", "the server is restarting after a crash"},
+	{"57P03", "the server is starting or shutting down"},
 };
 
 enum status
@@ -31,7 +34,7 @@ postgres_lost(const struct postgres *store, const char *said, struct buf *why)
 		advice = "look at the password file (PGPASSFILE) or PGPASSWORD";
 	else if (strstr(line, "database") != NULL && strstr(line, "does not exist") != NULL)
 		advice = "make it with createdb, or correct STILE_STORE";
-	else if (strstr(line, "role") != NULL || strstr(line, "pg_hba") != NULL)
+	else if (strstr(line, "role") != NULL || strstr(line, "pg_hba") != NULL || strstr(line, "permission denied") != NULL)
 		advice = "let the server's administrator let you in";
 	return why_not(why, STORE_DOWN, "%s: %s; %s", store->name, *line == '\0' ? "the connection to the server was lost" : line,
 	               advice);
@@ -43,9 +46,14 @@ refused(const struct postgres *store, const PGresult *result, const char *state,
 	char line[WHY_MAX / 2];
 
 	str_one_line(line, sizeof line, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-	if (str_equal(state, "42P01") || str_equal(state, "42703"))
-		return why_not(why, NO_SUCH, "%s: has no store of ours (%s); run `stile store init`", store->name, line);
-	if (str_equal(state, "42501"))
+	if (postgres_missing(store))
+		return why_not(why, STORE_DOWN, "%s: its tables are not whole (%s); restore the database from a backup", store->name,
+		               line);
+	if (str_equal(state, "42P07") || str_equal(state, "42701") || str_equal(state, "42710"))
+		return why_not(why, STORE_DOWN,
+		               "%s: not a store of ours, or half a one (%s); use another database or schema, or restore a backup",
+		               store->name, line);
+	if (str_equal(state, POSTGRES_FORBIDDEN))
 		return why_not(why, STORE_DOWN, "%s: %s; let the database's owner grant it", store->name, line);
 	if (str_equal(state, "25006"))
 		return why_not(why, STORE_DOWN, "%s: can only be read (%s); name the primary in STILE_STORE", store->name, line);
@@ -54,17 +62,29 @@ refused(const struct postgres *store, const PGresult *result, const char *state,
 	return why_not(why, STORE_DOWN, "%s: %s (SQLSTATE %s)", store->name, line, state);
 }
 
+bool
+postgres_missing(const struct postgres *store)
+{
+	return str_equal(store->state, "42P01") || str_equal(store->state, "42703");
+}
+
 enum status
-postgres_why(const struct postgres *store, const PGresult *result, struct buf *why)
+postgres_why(struct postgres *store, const PGresult *result, struct buf *why)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
+	snprintf(store->state, sizeof store->state, "%s", state == NULL ? "" : state);
 	if (state == NULL)
 		return postgres_lost(store, PQresultErrorMessage(result), why);
+	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
+		if (str_equal(state, passing[i].state)) {
+			store->again = true;
+			return why_not(why, BUSY, "%s: %s (SQLSTATE %s); nothing was done; try again", store->name, passing[i].what, state);
+		}
 	if (str_equal(state, "55P03"))
 		return why_not(why, BUSY, "%s: another transaction of project %s has the store, for %lld ms at least; try again",
 		               store->name, store->project, (long long)store->wait_ms);
-	if (str_equal(state, "40001") || str_equal(state, "40P01") || str_equal(state, "57014"))
+	if (str_equal(state, "57014"))
 		return why_not(why, BUSY, "%s: the server took the transaction back (SQLSTATE %s); try again", store->name, state);
 	return refused(store, result, state, why);
 }
@@ -77,127 +97,111 @@ postgres_drop(struct postgres *store)
 	store->sent_count = 0;
 	store->met = false;
 	store->channel[0] = store->proof[0] = '\0';
+	PQclear(store->begun);
+	store->begun = NULL;
 	memset(store->statements, 0, sizeof store->statements);
 }
 
-/* 57P01 and 01000 as warnings: "canceling wait for synchronous replication". */
+/*
+ * 57P01 and 01000 as warnings: "canceling wait for synchronous replication".  A server that is shut down at once says 57P01 to
+ * everybody, whatever the language from its function of that name, and that is no word on replication.
+ */
 static void
 hear(void *data, const PGresult *result)
 {
 	struct postgres *store = data;
 	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
 
 	if (severity != NULL && state != NULL && str_equal(severity, "WARNING") &&
-	    (str_equal(state, "57P01") || str_equal(state, "01000")))
+	    (str_equal(state, "57P01") || str_equal(state, "01000")) && (function == NULL || !str_equal(function, "quickdie")))
 		store->unreplicated = true;
 }
 
-struct keywords {
-	const char *names[KEYWORDS_MAX];
-	const char *values[KEYWORDS_MAX];
-	size_t count;
-	int64_t limit_ms;
-};
-
-static void
-add_keyword(struct keywords *keywords, const char *name, const char *value)
-{
-	if (keywords->count + 1 < KEYWORDS_MAX) {
-		keywords->names[keywords->count] = name;
-		keywords->values[keywords->count++] = value;
-	}
-}
-
-static void
-choose(struct keywords *keywords, const PQconninfoOption *options)
-{
-	int64_t seconds;
-
-	*keywords = (struct keywords){.limit_ms = POSTGRES_CONNECT_MS};
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		add_keyword(keywords, ours[i].keyword, ours[i].value);
-	/* what comes later counts */
-	for (; options->keyword != NULL; options++) {
-		if (options->val == NULL || str_equal(options->keyword, "client_encoding"))
-			continue;
-		if (str_equal(options->keyword, "connect_timeout") && str_integer(options->val, 1, 3600, &seconds) == OK)
-			keywords->limit_ms = seconds * 1000;
-		add_keyword(keywords, options->keyword, options->val);
-	}
-}
-
-/* libpq's own limit has whole seconds, two at least. */
-static enum status
-finish_connecting(struct postgres *store, int64_t limit_ms, struct buf *why)
-{
-	int64_t until_ms = clock_boot_ms() + limit_ms;
-	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-
-	while (PQstatus(store->conn) != CONNECTION_BAD && next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
-		struct pollfd there = {.fd = PQsocket(store->conn), .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-		int64_t left_ms = until_ms - clock_boot_ms();
-		int count = left_ms <= 0 ? 0 : poll(&there, 1, (int)left_ms);
-
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0)
-			return why_not(why, STORE_DOWN, "%s: the server did not answer within %lld ms; is it there?", store->name,
-			               (long long)limit_ms);
-		next = PQconnectPoll(store->conn);
-	}
-	return PQstatus(store->conn) == CONNECTION_OK ? OK : postgres_lost(store, PQerrorMessage(store->conn), why);
-}
-
 static bool
-says(const struct postgres *store, const char *parameter, const char *value)
+says(const PGconn *conn, const char *parameter, const char *value)
 {
-	const char *said = PQparameterStatus(store->conn, parameter);
+	const char *said = PQparameterStatus(conn, parameter);
 
 	return said != NULL && str_equal(said, value);
 }
 
-static enum status
-check_server(struct postgres *store, struct buf *why)
+bool
+postgres_suits(PGconn *conn, struct buf *said)
 {
-	int version = PQserverVersion(store->conn);
+	int version = PQserverVersion(conn);
 
 	if (version < SERVER_OLDEST)
-		return why_not(why, STORE_DOWN, "%s: the server is PostgreSQL %d, and %d is the oldest we can use", store->name,
-		               version / 10000, SERVER_OLDEST / 10000);
-	if (!says(store, "server_encoding", "UTF8"))
-		return why_not(why, STORE_DOWN,
-		               "%s: the database is in %s; make one with createdb --encoding=UTF8 --template=template0", store->name,
-		               PQparameterStatus(store->conn, "server_encoding"));
-	if (says(store, "in_hot_standby", "on"))
-		return why_not(why, STORE_DOWN, "%s: the server is a standby and can only be read; name the primary in STILE_STORE",
-		               store->name);
-	return PQenterPipelineMode(store->conn) != 0 ? OK : why_not(why, STORE_DOWN, "%s: no pipeline mode", store->name);
+		buf_printf(said, "the server is PostgreSQL %d, and %d is the oldest we can use", version / 10000,
+		           SERVER_OLDEST / 10000);
+	else if (!says(conn, "server_encoding", "UTF8"))
+		buf_printf(said, "the database is in %s; make one with createdb --encoding=UTF8 --template=template0",
+		           PQparameterStatus(conn, "server_encoding"));
+	else if (says(conn, "in_hot_standby", "on"))
+		buf_text(said, "the server is a standby and can only be read; name the primary in STILE_STORE");
+	else
+		return true;
+	return false;
+}
+
+bool
+postgres_pause(int64_t *pause_ms, int64_t until_boot_ms)
+{
+	int64_t left_ms = until_boot_ms - clock_boot_ms();
+
+	*pause_ms = *pause_ms == 0 ? PAUSE_FIRST_MS : *pause_ms < PAUSE_MAX_MS ? *pause_ms * 2 : PAUSE_MAX_MS;
+	if (left_ms <= 0)
+		return false;
+	poll(NULL, 0, (int)(left_ms < *pause_ms ? left_ms : *pause_ms));
+	return true;
+}
+
+/* A server that is coming or going is worth a moment, and no more than one that doesn't answer at all. */
+static enum status
+reach_patiently(struct postgres *store, const struct postgres_target *target, PGconn **out, struct buf *why)
+{
+	int64_t pause_ms = 0, until_ms = clock_boot_ms() + target->limit_ms;
+	enum status status;
+
+	if (store->until_boot_ms != 0 && store->until_boot_ms < until_ms)
+		until_ms = store->until_boot_ms;
+	status = postgres_reach(store, target, out, why);
+	while (status != OK && store->again && postgres_pause(&pause_ms, until_ms))
+		status = postgres_reach(store, target, out, why);
+	return status;
+}
+
+static enum status
+connect_target(struct postgres *store, const struct postgres_target *target, struct buf *why)
+{
+	int64_t began_ms = clock_boot_ms();
+	PGconn *conn = NULL;
+	enum status status = reach_patiently(store, target, &conn, why);
+
+	if (status == OK)
+		postgres_away_forget(store);
+	else if (status == STORE_DOWN && clock_boot_ms() - began_ms >= POSTGRES_QUICK_MS)
+		postgres_away_note(store, target->places, why);
+	if (status != OK)
+		return status;
+	store->conn = conn;
+	PQsetNoticeReceiver(conn, hear, store);
+	if (PQenterPipelineMode(conn) != 0)
+		return OK;
+	postgres_drop(store);
+	return why_not(why, STORE_DOWN, "%s: no pipeline mode", store->name);
 }
 
 enum status
 postgres_connect(struct postgres *store, struct buf *why)
 {
-	char *wrong = NULL;
-	PQconninfoOption *options = PQconninfoParse(store->url, &wrong);
-	struct keywords keywords;
-	enum status status;
+	struct postgres_target target;
+	enum status status = postgres_target(&target, store, why);
 
-	/* what libpq says of an address quotes it, password and all */
-	PQfreemem(wrong);
-	if (options == NULL)
-		return why_not(why, BAD_CONFIG, "STILE_STORE: %s... is no address that libpq understands", store->name);
 	postgres_drop(store);
-	choose(&keywords, options);
-	store->conn = PQconnectStartParams(keywords.names, keywords.values, 0);
-	PQconninfoFree(options);
-	if (store->conn == NULL)
-		return why_not(why, NO_MEMORY, "out of memory");
-	PQsetNoticeReceiver(store->conn, hear, store);
-	status = finish_connecting(store, keywords.limit_ms, why);
 	if (status == OK)
-		status = check_server(store, why);
-	if (status != OK)
-		postgres_drop(store);
+		status = connect_target(store, &target, why);
+	postgres_target_release(&target);
 	return status;
 }

@@ -1,4 +1,5 @@
 #include "db/postgres_store.h"
+#include "os/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -36,13 +37,32 @@ struct parameters {
 	Oid types[POSTGRES_ARGS_MAX];
 	const char *values[POSTGRES_ARGS_MAX];
 	char numbers[POSTGRES_ARGS_MAX][40];
+	char *made[POSTGRES_ARGS_MAX]; /* texts that could not go as they were */
 };
 
 static void
+release(struct parameters *parameters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(parameters->made[i]);
+}
+
+static bool
+fill_text(struct parameters *out, size_t i, const char *text)
+{
+	if (text != NULL && postgres_text_in(text, &out->made[i]) != OK)
+		return false;
+	out->values[i] = text != NULL && out->made[i] != NULL ? out->made[i] : text;
+	return true;
+}
+
+/* False: out of memory. */
+static bool
 fill(struct parameters *out, const struct db_value *args, size_t count)
 {
 	static const Oid oids[] = {[DB_TYPE_NULL] = 0, [DB_TYPE_TEXT] = 25, [DB_TYPE_INT] = 20, [DB_TYPE_REAL] = 701};
 
+	memset(out->made, 0, count * sizeof *out->made);
 	for (size_t i = 0; i < count; i++) {
 		out->types[i] = oids[args[i].type];
 		out->values[i] = out->numbers[i];
@@ -50,19 +70,20 @@ fill(struct parameters *out, const struct db_value *args, size_t count)
 			snprintf(out->numbers[i], sizeof out->numbers[i], "%lld", (long long)args[i].whole);
 		else if (args[i].type == DB_TYPE_REAL)
 			snprintf(out->numbers[i], sizeof out->numbers[i], "%.17g", args[i].real);
-		else
-			out->values[i] = args[i].type == DB_TYPE_TEXT ? args[i].text : NULL;
+		else if (!fill_text(out, i, args[i].type == DB_TYPE_TEXT ? args[i].text : NULL))
+			return false;
 	}
+	return true;
 }
 
-/* Room first: what has been sent must never be without its place in the list. */
+/* Room first, for the end too: what has been sent must never be without its place in the list. */
 static bool
 make_room(struct postgres *store)
 {
 	size_t cap = store->sent_cap == 0 ? 32 : store->sent_cap * 2;
 	struct postgres_sent *sent;
 
-	if (store->sent_count + 2 <= store->sent_cap)
+	if (store->sent_count + 3 <= store->sent_cap)
 		return true;
 	sent = realloc(store->sent, cap * sizeof *sent);
 	if (sent == NULL)
@@ -75,7 +96,7 @@ make_room(struct postgres *store)
 static void
 note(struct postgres *store, struct postgres_statement *prepared)
 {
-	store->sent[store->sent_count++] = (struct postgres_sent){prepared};
+	store->sent[store->sent_count++] = (struct postgres_sent){prepared == NULL ? SENT_EXECUTE : SENT_PREPARE, prepared};
 }
 
 static bool
@@ -105,23 +126,26 @@ send_unnamed(struct postgres *store, const char *sql, const struct parameters *p
 	return true;
 }
 
-void
-postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
+static bool
+send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
 {
 	struct postgres_statement *statement = NULL;
 	struct parameters parameters;
-	bool sent = count <= POSTGRES_ARGS_MAX && make_room(store);
+	bool sent = fill(&parameters, args, count);
 
-	if (store->conn == NULL)
-		return;
-	if (sent) {
-		fill(&parameters, args, count);
-		if (store->met && !store->pooled)
-			statement = find_statement(store, sql, types_of(args, count));
+	if (sent && store->met && !store->pooled)
+		statement = find_statement(store, sql, types_of(args, count));
+	if (sent)
 		sent = statement == NULL ? send_unnamed(store, sql, &parameters, (int)count)
 		                         : send_named(store, statement, &parameters, (int)count);
-	}
-	if (!sent)
+	release(&parameters, count);
+	return sent;
+}
+
+void
+postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
+{
+	if (store->conn != NULL && !(count <= POSTGRES_ARGS_MAX && make_room(store) && send(store, sql, args, count)))
 		postgres_drop(store);
 }
 
@@ -134,6 +158,51 @@ postgres_send_once(struct postgres *store, const char *sql)
 		postgres_drop(store);
 }
 
+static int
+patience_ms(const struct postgres *store)
+{
+	int64_t left_ms = store->until_boot_ms - clock_boot_ms();
+
+	if (store->until_boot_ms == 0)
+		return (int)(POSTGRES_ANSWER_MS + store->wait_ms);
+	return left_ms > 0 ? (int)left_ms : 0;
+}
+
+void
+postgres_begins(struct postgres *store)
+{
+	if (store->sent_count > 0)
+		store->sent[store->sent_count - 1].kind = SENT_BEGIN;
+}
+
+/* Ends what is queued and sends it. */
+static bool
+send_all(struct postgres *store)
+{
+	if (!make_room(store) || PQpipelineSync(store->conn) == 0)
+		return false;
+	store->sent[store->sent_count++] = (struct postgres_sent){.kind = SENT_SYNC};
+	return true;
+}
+
+void
+postgres_forget(struct postgres *store)
+{
+	if (store->conn != NULL && !send_all(store))
+		postgres_drop(store);
+}
+
+bool
+postgres_is_there(struct postgres *store)
+{
+	struct pollfd there = {.fd = store->conn == NULL ? -1 : PQsocket(store->conn), .events = POLLIN};
+
+	/* what can be read is answers that nobody waited for, or the end */
+	if (store->conn != NULL && poll(&there, 1, 0) > 0 && PQconsumeInput(store->conn) == 0)
+		postgres_drop(store);
+	return store->conn != NULL;
+}
+
 /* The next answer; NULL when there is none or the connection is lost. */
 static PGresult *
 next(struct postgres *store)
@@ -141,7 +210,7 @@ next(struct postgres *store)
 	struct pollfd there = {.fd = PQsocket(store->conn), .events = POLLIN};
 
 	while (PQisBusy(store->conn) != 0) {
-		int count = poll(&there, 1, (int)(POSTGRES_ANSWER_MS + store->wait_ms));
+		int count = poll(&there, 1, patience_ms(store));
 
 		if (count < 0 && errno == EINTR)
 			continue;
@@ -174,7 +243,7 @@ is_good(const PGresult *result)
 static void
 settle_prepared(const struct postgres_sent *sent, const PGresult *result)
 {
-	if (sent->prepared != NULL)
+	if (sent->kind == SENT_PREPARE)
 		sent->prepared->state = is_good(result) ? STATEMENT_READY : STATEMENT_NEW;
 }
 
@@ -192,37 +261,64 @@ lose(struct postgres *store, PGresult *result, struct buf *why)
 	return status < 0 ? status : STORE_DOWN;
 }
 
+/* One answer, whatever it says; its status in *status unless something failed before.  NULL: lost. */
+static PGresult *
+take(struct postgres *store, const struct postgres_sent *sent, enum status *status, struct buf *why)
+{
+	PGresult *result = sent->kind == SENT_SYNC ? next(store) : next_whole(store);
+
+	if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
+		return result;
+	settle_prepared(sent, result);
+	if (sent->kind != SENT_SYNC && *status == OK && !is_good(result))
+		*status = postgres_why(store, result, why);
+	return result;
+}
+
+static bool
+is_lost(const struct postgres *store, const struct postgres_sent *sent, const PGresult *result)
+{
+	return result == NULL || PQstatus(store->conn) == CONNECTION_BAD ||
+	       (sent->kind == SENT_SYNC && PQresultStatus(result) != PGRES_PIPELINE_SYNC);
+}
+
 enum status
 postgres_answers(struct postgres *store, PGresult **last, struct buf *why)
 {
 	enum status status = OK;
-	PGresult *result = NULL;
+	PGresult *before = NULL;
 
 	*last = NULL;
+	store->state[0] = '\0';
 	if (store->conn == NULL)
 		return why_not(why, STORE_DOWN, "%s: the connection to the server was lost", store->name);
-	if (PQpipelineSync(store->conn) == 0)
+	if (!send_all(store))
 		return lose(store, NULL, why);
 	for (size_t i = 0; i < store->sent_count; i++) {
-		PQclear(result);
-		result = next_whole(store);
-		if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
+		const struct postgres_sent *sent = &store->sent[i];
+		PGresult *result = take(store, sent, &status, why);
+
+		if (is_lost(store, sent, result)) {
+			PQclear(before);
 			return lose(store, result, why);
-		settle_prepared(&store->sent[i], result);
-		if (status == OK && !is_good(result))
-			status = postgres_why(store, result, why);
+		}
+		if (sent->kind == SENT_SYNC && i + 1 < store->sent_count)
+			status = OK; /* it was forgotten, with what it said */
+		if (sent->kind == SENT_SYNC) {
+			PQclear(result);
+			continue;
+		}
+		PQclear(before);
+		before = result;
+		if (sent->kind == SENT_BEGIN && is_good(result)) {
+			store->begun = result;
+			before = NULL;
+		}
 	}
 	store->sent_count = 0;
-	*last = status == OK ? result : NULL;
-	if (status != OK)
-		PQclear(result);
-	result = next(store);
-	if (result == NULL || PQresultStatus(result) != PGRES_PIPELINE_SYNC) {
-		PQclear(*last);
-		*last = NULL;
-		return lose(store, result, why);
-	}
-	PQclear(result);
 	store->met = true;
+	*last = status == OK ? before : NULL;
+	if (status != OK)
+		PQclear(before);
 	return status;
 }

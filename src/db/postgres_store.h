@@ -1,6 +1,8 @@
 /*
- * What the parts of the PostgreSQL engine share: transactions (postgres.c), statements and their answers (postgres_pipe.c),
- * the connection (postgres_connect.c), tables (postgres_schema.c).
+ * What the parts of the PostgreSQL engine share: transactions (postgres.c), what became of one whose connection was lost
+ * (postgres_outcome.c), statements and their answers (postgres_pipe.c), the connection (postgres_connect.c), to one of several
+ * hosts (postgres_hosts.c), that there was none a moment ago (postgres_away.c), tables (postgres_schema.c), who may use which project
+ * (postgres_guard.c, postgres_grant.c), bytes that are no text (postgres_text.c).
  */
 #ifndef DB_POSTGRES_STORE_H
 #define DB_POSTGRES_STORE_H
@@ -11,6 +13,7 @@
 
 #define POSTGRES_STATEMENTS_MAX 512 /* a power of two, well above the number of statements we have */
 #define POSTGRES_ARGS_MAX 32
+#define POSTGRES_KEY_SIZE 33 /* of an operation: 128 random bits in hex */
 
 /* One text with one choice of types; its place in the table is its name on the server. */
 struct postgres_statement {
@@ -19,9 +22,10 @@ struct postgres_statement {
 	enum { STATEMENT_NEW, STATEMENT_SENT, STATEMENT_READY } state;
 };
 
-/* Something sent whose answer is still to come: a statement prepared, or (NULL) one executed. */
+/* Something sent whose answer is still to come. */
 struct postgres_sent {
-	struct postgres_statement *prepared;
+	enum { SENT_EXECUTE, SENT_PREPARE, SENT_BEGIN, SENT_SYNC } kind;
+	struct postgres_statement *prepared; /* of SENT_PREPARE */
 };
 
 struct postgres {
@@ -32,34 +36,91 @@ struct postgres {
 	char project[512];
 	bool met; /* a first answer came on this connection: whether it is pooled is known */
 	bool pooled;
-	char channel[WAKE_SIZE]; /* that this connection listens on; "" = none */
-	char proof[WAKE_SIZE];   /* that it gave; "" = none */
-	bool unreplicated; /* the server said that it didn't wait for its standby */
-	int64_t wait_ms;   /* for other writers, in this transaction */
-	int64_t last_ms;   /* the last instant given */
+	char channel[WAKE_SIZE];     /* that this connection listens on; "" = none */
+	char proof[WAKE_SIZE];       /* that it gave; "" = none */
+	bool unreplicated;           /* the server said that it didn't wait for its standby */
+	bool again;                  /* of what failed last: nothing was done, and doing it once more is right */
+	int64_t wait_ms;             /* for other writers, in this transaction */
+	int64_t last_ms;             /* the last instant given */
+	int64_t began_boot_ms;       /* when db_begin began */
+	int64_t until_boot_ms;       /* no answer and no connection is waited for longer; 0: as the limits say */
+	char key[POSTGRES_KEY_SIZE]; /* of this write transaction, in the table of operations ... */
+	int64_t key_ms;              /* ... at this instant of the server's, or later */
+	PGresult *begun;             /* what the last statement of a transaction's begin, sent ahead, was answered */
+	enum status spoiled;         /* the begin, settled before anything was asked, failed so, and what it said */
+	char spoiled_why[WHY_MAX];
+	char *away;    /* the file that remembers for this machine that there was no connection; NULL: none does */
+	char state[6]; /* SQLSTATE of the last answer that was an error; "" when there was none since postgres_answers */
 	struct postgres_statement statements[POSTGRES_STATEMENTS_MAX];
 	struct postgres_sent *sent;
 	size_t sent_count;
 	size_t sent_cap;
 };
 
-/* STORE_DOWN as postgres_open.  Afterwards the connection is in pipeline mode with nothing prepared. */
+/*
+ * STORE_DOWN as postgres_open.  Afterwards the connection is in pipeline mode with nothing prepared.  A server that is just coming
+ * or going is tried again within the limit for connecting.  What took long and failed is remembered (postgres_away_note).
+ */
 enum status postgres_connect(struct postgres *store, struct buf *why) MUST_CHECK;
 
 /* Gives the connection up. */
 void postgres_drop(struct postgres *store);
 
-/* Makes the tables if there are none, and brings them to our schema, in one transaction under an advisory lock.  STORE_DOWN, BUSY. */
-enum status postgres_migrate(struct postgres *store, bool make, struct buf *why) MUST_CHECK;
+/* Sleeps for *pause_ms, and makes it longer for the next time; false without sleeping when that instant (clock_boot_ms) has come. */
+bool postgres_pause(int64_t *pause_ms, int64_t until_boot_ms);
+
+/*
+ * Begins a transaction on the connection that is there.  *older: the tables are of an earlier schema than ours, or there are none.
+ * On failure nothing is open.
+ */
+enum status postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why) MUST_CHECK;
+
+/* Commits on the connection that is there: OK; else it was not done, unless the connection is lost or store->unreplicated. */
+enum status postgres_commit(struct postgres *store, struct buf *why) MUST_CHECK;
+
+/*
+ * The connection was lost while committing a write: connects anew and looks.  OK it was done; BUSY it was not, and never will
+ * be; OUTCOME_UNKNOWN when nobody could be asked within the limit.  May block for it.
+ */
+enum status postgres_outcome(struct postgres *store, struct buf *why) MUST_CHECK;
+
+/* OUTCOME_UNKNOWN: "... `what` while committing ...". */
+enum status postgres_unknown(const struct postgres *store, const char *what, struct buf *why);
+
+/* For struct db_ops. */
+void postgres_facts(struct db *db, struct buf *out);
+
+/* As rows that live without the result.  NO_MEMORY. */
+enum status postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why) MUST_CHECK;
+
+/* The number of the schema that this program makes. */
+int64_t postgres_newest(void);
 
 /* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
 enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
+
+/*
+ * The names of folders and branches are bytes, and the server keeps nothing but UTF-8: each byte that is none stands there as a
+ * character of private use, and comes back as it was.  in: *out is NULL when `text` can go as it is, else the caller's to free;
+ * NO_MEMORY.  out: in place.
+ */
+enum status postgres_text_in(const char *text, char **out) MUST_CHECK;
+void postgres_text_out(char *text);
 
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);
 
 /* The same for a text that is no literal, and so never prepared. */
 void postgres_send_once(struct postgres *store, const char *sql);
+
+/* What was queued last is the end of a transaction's begin: its answer is kept in store->begun. */
+void postgres_begins(struct postgres *store);
+
+/* Sends what is queued, whose answers nobody waits for: they are read, and forgotten, with the next that somebody does. */
+void postgres_forget(struct postgres *store);
+
+/* Whether the connection is there, as far as can be told without asking.  If not it is given up. */
+bool postgres_is_there(struct postgres *store);
 
 /*
  * Sends what is queued and waits for all its answers.  OK: *last is that of the last statement, the caller's to clear.  Else
@@ -74,8 +135,13 @@ void postgres_sleep(struct db *db, int64_t limit_ms);
 enum status postgres_prove(struct db *db, char proof[WAKE_SIZE], struct buf *why);
 bool postgres_proven(struct db *db, const char *proof);
 
-/* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>". */
-enum status postgres_why(const struct postgres *store, const PGresult *result, struct buf *why);
+/* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>".  Sets store->state and store->again. */
+enum status postgres_why(struct postgres *store, const PGresult *result, struct buf *why);
+
+/* Whether the last error was that a table or column isn't there. */
+bool postgres_missing(const struct postgres *store);
+
+#define POSTGRES_FORBIDDEN "42501"
 
 /* STORE_DOWN: what libpq says of the connection, as one line, with what to do. */
 enum status postgres_lost(const struct postgres *store, const char *said, struct buf *why);

@@ -28,6 +28,8 @@ struct db_rows {
 	char *texts;
 };
 
+void db_rows_release(struct db_rows *rows);
+
 static inline const struct db_value *
 db_at(const struct db_rows *rows, size_t row, size_t column)
 {
@@ -65,6 +67,7 @@ db_is_null(const struct db_rows *rows, size_t row, size_t column)
 	return db_at(rows, row, column)->type == DB_TYPE_NULL;
 }
 
-void db_rows_release(struct db_rows *rows);
+/* STORE_DOWN: the project's rows are in the store `where` now. */
+enum status db_moved(const char *store, const char *where, struct buf *why);
 
 #endif

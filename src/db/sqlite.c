@@ -213,14 +213,6 @@ fetch(struct db_rows *rows, sqlite3_stmt *statement)
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-void
-db_rows_release(struct db_rows *rows)
-{
-	free(rows->values);
-	free(rows->texts);
-	*rows = (struct db_rows){0};
-}
-
 static enum status
 store_ask(struct db *db, struct db_rows *out, const char *sql, const struct db_value *args, size_t count, struct buf *why)
 {
@@ -247,6 +239,14 @@ store_ask(struct db *db, struct db_rows *out, const char *sql, const struct db_v
 	return status;
 }
 
+static enum status
+stays(const struct sqlite *store, const struct db_rows *rows, struct buf *why)
+{
+	const char *where = db_text(rows, 0, 3);
+
+	return *where == '\0' || store->db.moved_too ? OK : db_moved(store->file, where, why);
+}
+
 /*
  * The store's clock: what was fixed for this boot, plus the boot's clock.  At the first transaction after a boot it is fixed so
  * that it goes on from the last instant anybody was given; `seen_ms` is kept to the second, so a second is added.
@@ -258,10 +258,13 @@ read_clock(struct sqlite *store, bool write, struct buf *why)
 	struct db_rows rows;
 	enum status status;
 
-	status = db_ask(&store->db, &rows, why, "SELECT seen_ms, (SELECT offset_ms FROM clock WHERE boot = $1), schema FROM store",
-	                DB_TEXT(store->boot));
+	status = db_ask(&store->db, &rows, why,
+	                "SELECT seen_ms, (SELECT offset_ms FROM clock WHERE boot = $1), schema,"
+	                " (SELECT p.moved FROM project p WHERE p.project = $2) FROM store",
+	                DB_TEXT(store->boot), DB_TEXT(store->project));
 	/* a resident program may have been overtaken by a newer one that changed the schema under it */
-	if (status == OK && (status = sqlite_known(store, rows.count > 0 ? db_int(&rows, 0, 2) : -1, why)) != OK)
+	if (status == OK && ((status = sqlite_known(store, rows.count > 0 ? db_int(&rows, 0, 2) : -1, why)) != OK ||
+	                     (status = stays(store, &rows, why)) != OK))
 		db_rows_release(&rows);
 	if (status != OK)
 		return status;
@@ -401,6 +404,21 @@ store_commit(struct db *db, struct buf *why)
 }
 
 static void
+store_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last)
+{
+	struct sqlite *store = store_of(db);
+
+	/* numbers go on from the highest there is, by themselves */
+	(void)table;
+	(void)column;
+	(void)last;
+	db_run(db, "UPDATE store SET seen_ms = max(seen_ms, $1)", DB_INT(now_ms));
+	if (now_ms > db->now_ms)
+		db_run(db, "UPDATE clock SET offset_ms = offset_ms + $1 WHERE boot = $2", DB_INT(now_ms - db->now_ms),
+		       DB_TEXT(store->boot));
+}
+
+static void
 fact(struct sqlite *store, struct buf *out, const char *name, const char *sql)
 {
 	sqlite3_stmt *statement = NULL;
@@ -445,6 +463,7 @@ store_close(struct db *db, bool process_ends)
 	sqlite3_close(store->handle);
 	gate_close(&store->gate);
 	buf_release(&store->failure);
+	free(store->project);
 	free(store->file);
 	free(store->wakes);
 	free(store);
@@ -468,6 +487,7 @@ const struct db_ops sqlite_ops = {
     .wait = sqlite_sleep,
     .prove = sqlite_prove,
     .proven = sqlite_proven,
+    .catch_up = store_catch_up,
     .facts = store_facts,
     .mend = store_mend,
     .close = store_close,

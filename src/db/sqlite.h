@@ -8,10 +8,11 @@
 #include "db/db.h"
 
 struct sqlite_options {
-	const char *folder; /* of the store; its gate is there */
-	const char *file;   /* the database */
-	bool make;          /* make the store if it isn't there */
-	bool alone;         /* nothing else in this process uses SQLite, and no thread but this: its calls and settings may be ours */
+	const char *folder;  /* of the store; its gate is there */
+	const char *file;    /* the database */
+	const char *project; /* NULL: nobody asks whether it has moved */
+	bool make;           /* make the store if it isn't there */
+	bool alone; /* nothing else in this process uses SQLite, and no thread but this: its calls and settings may be ours */
 };
 
 /*

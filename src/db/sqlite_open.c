@@ -314,6 +314,9 @@ open_store(struct sqlite *store, const struct sqlite_options *options, struct bu
 		status = make_or_migrate(store, why);
 	if (status == OK && options->alone && !options->make)
 		spare_folder(store);
+	/* spared for a store that was there, this one needs it */
+	if (options->make)
+		sqlite3_vfs_find(NULL)->xSetSystemCall(sqlite3_vfs_find(NULL), "openDirectory", NULL);
 	return status;
 }
 
@@ -323,7 +326,13 @@ sqlite_open(const struct sqlite_options *options, struct db **out, struct buf *w
 	struct sqlite *store = calloc(1, sizeof *store);
 	enum status status;
 
-	if (store == NULL || (store->file = strdup(options->file)) == NULL) {
+	if (store != NULL)
+		store->file = strdup(options->file);
+	if (store != NULL && options->project != NULL)
+		store->project = strdup(options->project);
+	if (store == NULL || store->file == NULL || (options->project != NULL && store->project == NULL)) {
+		if (store != NULL)
+			free(store->file);
 		free(store);
 		return why_not(why, NO_MEMORY, "out of memory");
 	}

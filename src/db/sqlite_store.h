@@ -30,6 +30,7 @@ struct sqlite {
 	struct group_commit group;
 	bool read_only;        /* by its owner, mode or mount */
 	char *file;
+	char *project;
 	char boot[BOOT_MAX];
 	int64_t seen_ms;       /* as this transaction found it */
 	int wal_frames;        /* after the last commit */

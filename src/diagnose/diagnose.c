@@ -1,7 +1,9 @@
 #include "diagnose/diagnose.h"
 
 #include "diagnose/targets.h"
+#include "os/clock.h"
 #include "os/file.h"
+#include "os/random.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -73,10 +75,25 @@ make_scratch(char out[PATH_SIZE], struct buf *why)
 	return OK;
 }
 
+/* One that no codebase has, nor another diagnosis. */
+static enum status
+name_project(char *out, size_t size, const struct target *target, struct buf *why)
+{
+	uint8_t random[10];
+	char id[ID_SIZE];
+
+	if (random_bytes(random, sizeof random) != OK)
+		return why_not(why, IO_FAILED, "the system has no randomness to give");
+	id_make(id, clock_wall_ms(), random);
+	snprintf(out, size, "stile-diagnose/%s/%s", id, target->name);
+	return OK;
+}
+
 static enum status
 try_target(const struct diagnose_ask *ask, const char *scratch, const struct target *target, bool guarded,
            struct diagnosis *row, struct buf *why)
 {
+	struct store_address store;
 	struct trial trial = {.writers = ask->writers,
 	                      .guarded = guarded,
 	                      .limit_ms = ask->limit_ms,
@@ -87,6 +104,11 @@ try_target(const struct diagnose_ask *ask, const char *scratch, const struct tar
 
 	snprintf(name, sizeof name, "%s-%s", target->name, guarded ? "guarded" : "unguarded");
 	status = paths_join(trial.folder, sizeof trial.folder, scratch, name);
+	if (status == OK && guarded && ask->store != NULL) {
+		trial.store = &store;
+		store = *ask->store;
+		status = name_project(store.project, sizeof store.project, target, why);
+	}
 	if (status == OK)
 		status = trial_run(&trial, guarded ? &target->guarded : &target->unguarded, &finding, why);
 	if (status != OK)

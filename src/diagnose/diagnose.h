@@ -4,6 +4,7 @@
  * What is there afterwards is compared with what must be there, and from that alone comes the verdict.
  *
  * All of it happens in a scratch folder (0700, in $TMPDIR or /tmp) that is gone at the end; no other file is touched.
+ * On a server it happens in projects of a name that nobody else has, which are gone too.
  */
 #ifndef DIAGNOSE_DIAGNOSE_H
 #define DIAGNOSE_DIAGNOSE_H
@@ -31,6 +32,7 @@ struct diagnose_ask {
 	unsigned writers; /* 2..TRIAL_WRITERS_MAX */
 	int64_t limit_ms; /* for the writers of one trial: those that are late are killed */
 	diagnose_open_store *open_store;
+	const struct store_address *store; /* a server's, where the guarded half is tried; NULL: a store in the scratch folder */
 };
 #define DIAGNOSE_LIMIT_MS 30000
 

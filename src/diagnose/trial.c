@@ -1,5 +1,6 @@
 #include "diagnose/trial.h"
 
+#include "core/copy.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -35,11 +36,15 @@ open_engine(const struct trial *trial, bool make, struct engine *out, struct buf
 {
 	struct store_address address = {.project = "."};
 	struct db *db;
-	enum status status = paths_join(address.folder, sizeof address.folder, trial->folder, "store");
+	enum status status = OK;
 
-	if (status == OK)
+	if (trial->store != NULL)
+		address = *trial->store;
+	else
+		status = paths_join(address.folder, sizeof address.folder, trial->folder, "store");
+	if (status == OK && trial->store == NULL)
 		status = paths_join(address.file, sizeof address.file, address.folder, "stile.db");
-	if (status == OK && make)
+	if (status == OK && make && trial->store == NULL)
 		status = file_make_folder(address.folder, 0700, NULL, why);
 	if (status == OK)
 		status = trial->open_store(&address, make, &db, why);
@@ -234,10 +239,32 @@ share_memory(struct trial *trial, struct buf *why)
 	return OK;
 }
 
+static enum status
+rule_forget(struct txn *txn, void *arg, struct buf *why)
+{
+	(void)arg;
+	(void)why;
+	copy_erase(txn);
+	return OK;
+}
+
+static enum status
+forget(const struct trial *trial, struct buf *why)
+{
+	struct engine engine;
+	enum status status = open_engine(trial, false, &engine, why);
+
+	if (status != OK)
+		return status;
+	status = engine_run(&engine, rule_forget, NULL, why);
+	engine_release(&engine, false);
+	return status;
+}
+
 enum status
 trial_run(struct trial *trial, const struct racer *racer, struct finding *out, struct buf *why)
 {
-	enum status status = share_memory(trial, why);
+	enum status status = share_memory(trial, why), forgotten = OK;
 
 	if (status == OK)
 		status = file_make_folder(trial->folder, 0700, NULL, why);
@@ -249,10 +276,12 @@ trial_run(struct trial *trial, const struct racer *racer, struct finding *out, s
 	*out = (struct finding){.unfinished = true};
 	if (status == OK && all_done(trial, out))
 		look(trial, racer, out);
+	if (trial->guarded && trial->store != NULL)
+		forgotten = forget(trial, status == OK ? why : NULL);
 	if (trial->shared != NULL)
 		munmap(trial->shared, sizeof *trial->shared);
 	trial->shared = NULL;
-	return status;
+	return status == OK ? forgotten : status;
 }
 
 enum status

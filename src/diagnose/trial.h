@@ -3,7 +3,7 @@
  *
  * A target says how: prepare the thing, one writer's change (read, trial_meet, write), and the look.  Unguarded these are
  * plain functions on files of the trial's folder.  Guarded each is one rule, run in one transaction (`race->txn`) of a store
- * of the trial's own: of the writers one can be inside, so their meeting ends by its limit, and each goes on alone.
+ * of the trial's own, or in a project of its own: of the writers one can be inside, so their meeting ends by its limit, and each goes on alone.
  *
  * To add a target: a file here with a `struct target`, and its row in diagnose.c.
  */
@@ -43,6 +43,8 @@ struct trial {
 	int64_t began_ms;       /* by the wall clock: one instant for all writers */
 	char folder[PATH_SIZE]; /* its own */
 	diagnose_open_store *open_store;
+	const struct store_address
+		*store; /* guarded: a server's, and a project of the trial's own in it; NULL: a store in `folder` */
 	struct trial_shared *shared;
 	char expected[TRIAL_TEXT]; /* filled by prepare */
 };
@@ -80,7 +82,7 @@ struct target {
 };
 
 /*
- * Runs it in trial->folder, which is made, and fills *out.  What goes wrong among the writers or in the look is `unfinished`.
+ * Runs it in trial->folder, which is made, or in the project trial->store->project, which is gone afterwards, and fills *out.  What goes wrong among the writers or in the look is `unfinished`.
  * Statuses other than OK: nothing could be prepared.
  */
 enum status trial_run(struct trial *trial, const struct racer *racer, struct finding *out, struct buf *why) MUST_CHECK;

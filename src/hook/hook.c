@@ -57,6 +57,7 @@ hook_place(struct context *context, const struct client *client, struct event *e
 		status = context_find(context, ".", why);
 	if (status != OK)
 		return status;
+	context->address.hurried = true;
 	/* the codebase is the session's for good; the worktree is where it works now */
 	works = context->place;
 	if (event->cwd[0] != '\0' && !str_equal(event->cwd, works.root) && paths_find(event->cwd, &works, NULL) == OK &&
@@ -239,6 +240,14 @@ without_store(struct context *context, const struct client *client, const struct
 	return status;
 }
 
+/* In a view a process that stays would keep it from being taken back. */
+static bool
+wants_resident(const struct context *context)
+{
+	return context->address.url[0] != '\0' && getenv("STILE_VIEW") == NULL &&
+	       str_equal(config_get(&context->engine.config, "stile", "resident"), "yes");
+}
+
 static int
 speak(struct context *context, const struct client *client, struct event *event, struct event_answer *found)
 {
@@ -249,6 +258,7 @@ speak(struct context *context, const struct client *client, struct event *event,
 	if (event->kind == EVENT_START) {
 		event_peers(context, &found->arrived.others, found->at_ms);
 		write_env_file(found, &answer.to_person);
+		context->wants_resident = wants_resident(context);
 		if (event->can_speak)
 			tell_peers(found, &answer.to_model);
 	}

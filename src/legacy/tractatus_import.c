@@ -111,7 +111,7 @@ sign(struct txn *txn, const struct work *work)
 	char what[200];
 
 	db_run(txn->db, "INSERT INTO tractatus_import (project, import, place, at_ms) VALUES ($1, $2, $3, $4)",
-	       DB_TEXT(txn->project), DB_TEXT(work->id), DB_TEXT(work->import->place.id), DB_INT(txn->now_ms));
+	       DB_TEXT(txn->project), DB_TEXT(work->id), DB_TEXT(work->import->place.id), DB_INT(txn_now(txn)));
 	snprintf(what, sizeof what, "added %zu, edited %zu, retired %zu, conflicts %zu, sessions %d, decisions %zu",
 	         work->take.added, work->take.edited, work->take.retired, work->take.conflicts, work->session_is_new,
 	         tractatus_logs_decisions(&work->logs));

@@ -126,7 +126,7 @@ rule_live(struct txn *txn, void *data, struct buf *why)
 {
 	struct reading *reading = data;
 
-	reading->now_ms = txn->now_ms;
+	reading->now_ms = txn_now(txn);
 	return session_list(txn, false, &reading->live, why);
 }
 

@@ -125,7 +125,7 @@ save_numbers(struct txn *txn, const struct session *session, const struct state_
 		metric_set(txn, session->id, numbers->metrics[i].name, numbers->metrics[i].value);
 	for (size_t i = 0; i < numbers->checkpoints.count; i++) {
 		const struct checkpoint *one = &numbers->checkpoints.items[i];
-		int64_t fired_ms = one->fired_ms > 0 ? one->fired_ms : txn->now_ms;
+		int64_t fired_ms = one->fired_ms > 0 ? one->fired_ms : txn_now(txn);
 
 		db_run(txn->db,
 		       "INSERT INTO checkpoint (project, session, generation, percent, tokens, budget, fired_ms, told_ms)"
@@ -171,7 +171,7 @@ tractatus_session_save(struct txn *txn, const struct tractatus_place *place, con
 	if (status == OK)
 		status = session_create(txn, &start, &session, why);
 	if (status == OK) {
-		session_move(txn, &session, SESSION_ENDS, txn->now_ms, "imported");
+		session_move(txn, &session, SESSION_ENDS, txn_now(txn), "imported");
 		session_save(txn, &session);
 		save_numbers(txn, &session, numbers);
 		tractatus_seen_save(txn, place, SEEN, 0, text);
@@ -205,7 +205,7 @@ tractatus_session_verify(struct txn *txn, const struct state_read *numbers, cons
 		db_ask(txn->db, &rows, why,
 	           "SELECT name, value FROM metric WHERE project = $1 AND session = $2 UNION ALL SELECT '', count(*) FROM audit"
 	           " WHERE project = $1 AND kind = 'tractatus.decision' AND at_ms = $3",
-	           DB_TEXT(txn->project), DB_TEXT(session), DB_INT(txn->now_ms));
+	           DB_TEXT(txn->project), DB_TEXT(session), DB_INT(txn_now(txn)));
 	if (status != OK)
 		return status;
 	for (size_t i = 0; i < wanted; i++)

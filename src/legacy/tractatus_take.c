@@ -152,7 +152,7 @@ record_conflict(struct taking *taking, const struct merge_step *step)
 		       "INSERT INTO tractatus_conflict (project, place, seq, instruction, version, found_ms, ours, theirs)"
 		       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 		       DB_TEXT(taking->txn->project), DB_TEXT(place->id), DB_INT(tractatus_next_base(place)), DB_TEXT(step->id),
-		       DB_INT(now->version), DB_INT(taking->txn->now_ms), DB_TEXT(ours), DB_TEXT(theirs));
+		       DB_INT(now->version), DB_INT(txn_now(taking->txn)), DB_TEXT(ours), DB_TEXT(theirs));
 		audit_add(taking->txn, "", "tractatus.conflict", step->id, ours, theirs);
 	}
 	free(ours);

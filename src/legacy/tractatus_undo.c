@@ -103,7 +103,7 @@ forget(struct txn *txn, const struct undoing *undoing, const char *import)
 {
 	db_run(txn->db, "DELETE FROM tractatus_base WHERE project = $1 AND place = $2 AND import = $3", DB_TEXT(txn->project),
 	       DB_TEXT(undoing->import->place.id), DB_TEXT(import));
-	db_run(txn->db, "UPDATE tractatus_import SET undone_ms = $1 WHERE project = $2 AND import = $3", DB_INT(txn->now_ms),
+	db_run(txn->db, "UPDATE tractatus_import SET undone_ms = $1 WHERE project = $2 AND import = $3", DB_INT(txn_now(txn)),
 	       DB_TEXT(txn->project), DB_TEXT(import));
 	audit_add(txn, "", "tractatus.rollback", import, "", "");
 }

@@ -24,6 +24,7 @@ struct store_address {
 	char file[PATH_SIZE + 16]; /* the database; on a server its address for people, without user and password */
 	char url[PATH_SIZE];       /* of a server, without "project"; "" for an embedded store */
 	char project[512];         /* "." where one store serves one codebase: the default place */
+	bool hurried;              /* set by hooks: a server that was away a moment ago is not tried again */
 };
 
 /*

@@ -47,6 +47,9 @@ enum status process_agent(struct process *out) MUST_CHECK;
 /* Every process called `name` (the kernel's `comm`) of this user whose working folder is `folder` or below: at most `max`. */
 size_t process_named(const char *name, const char *folder, struct process *out, size_t max);
 
+/* From now on our ancestors are `parent`, a process's that we act for, and its own; 0: ours again. */
+void process_stand_for(int64_t parent);
+
 /* Our ancestors, nearest first, at most `max`; the number found. */
 size_t process_ancestors(struct process *out, size_t max);
 

@@ -15,7 +15,7 @@
 /* Programs that only stand between an agent and its hook. */
 static const char *const wrappers[] = {"sh",     "bash",   "dash", "zsh",     "ksh",     "fish",    "ash",   "busybox",
                                        "env",    "nice",   "sudo", "su",      "timeout", "setsid",  "nohup", "xargs",
-                                       "ionice", "stdbuf", "time", "runuser", "script",  "chronic", "stile"};
+                                       "ionice", "stdbuf", "time", "runuser", "script",  "chronic", "stile", "stile-full"};
 
 static bool
 is_wrapper(const char *name)
@@ -162,10 +162,24 @@ liveness_name(enum liveness liveness)
 	return liveness == LIVENESS_ALIVE ? "alive" : liveness == LIVENESS_DEAD ? "dead" : "unknown";
 }
 
+static int64_t stood_for;
+
+void
+process_stand_for(int64_t parent)
+{
+	stood_for = parent;
+}
+
+static int64_t
+first_ancestor(void)
+{
+	return stood_for > 0 ? stood_for : getppid();
+}
+
 enum status
 process_agent(struct process *out)
 {
-	int64_t pid = getppid(), ppid;
+	int64_t pid = first_ancestor(), ppid;
 	char name[16];
 
 	for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++, pid = ppid) {
@@ -184,7 +198,7 @@ process_agent(struct process *out)
 size_t
 process_ancestors(struct process *out, size_t max)
 {
-	int64_t pid = getppid(), ppid;
+	int64_t pid = first_ancestor(), ppid;
 	size_t count = 0;
 
 	while (count < max && pid > 0 && process_read(pid, &out[count], &ppid, NULL) == OK) {

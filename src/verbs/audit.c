@@ -10,7 +10,7 @@ rule_list(struct txn *txn, void *data, struct buf *why)
 	struct call *call = data;
 	struct audit_query query = {.session = json_text(call->args, "session", NULL),
 	                            .kind = json_text(call->args, "kind", NULL),
-	                            .since_ms = txn->now_ms - json_whole(call->args, "since", txn->now_ms),
+	                            .since_ms = txn_now(txn) - json_whole(call->args, "since", txn_now(txn)),
 	                            .after_seq = json_whole(call->args, "after", 0),
 	                            .limit = json_whole(call->args, "limit", ROWS_DEFAULT)};
 	json_t *rows = json_array();

@@ -93,7 +93,7 @@ check_names(const struct config *config, size_t known, struct buf *why)
 static enum status
 check(const struct config *config, struct buf *why)
 {
-	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
+	const char *fail = config_get(config, "stile", "fail"), *resident = config_get(config, "stile", "resident"), *profile = config_get(config, "stile", "profile");
 	char section[LABEL_MAX + 20];
 	int64_t number, other;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
@@ -108,6 +108,8 @@ check(const struct config *config, struct buf *why)
 		status = config_duration(config, "stile", "error_window", &number, why);
 	if (status == OK && strcmp(fail, "open") != 0 && strcmp(fail, "closed") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
+	if (status == OK && strcmp(resident, "yes") != 0 && strcmp(resident, "no") != 0)
+		status = why_not(why, BAD_CONFIG, "config: [stile] resident = %s: it is yes or no", resident);
 	if (status == OK)
 		status = checkpoint_check(config, why);
 	if (status == OK)

@@ -1,4 +1,5 @@
 #include "diagnose/diagnose.h"
+#include "os/random.h"
 #include "verbs/tables.h"
 
 #define WRITERS_DEFAULT 4
@@ -68,17 +69,53 @@ row_json(const struct diagnosis *row)
 }
 
 static enum status
+rule_nothing(struct txn *txn, void *data, struct buf *why)
+{
+	(void)txn;
+	(void)data;
+	(void)why;
+	return OK;
+}
+
+/* Its tables must be there: nothing is made that stays. */
+static enum status
+find_store(const struct call *call, const char *name, struct store_address *out)
+{
+	struct context *context = call->context;
+	struct engine engine;
+	struct db *db;
+	enum status status;
+
+	if (!paths_is_server(name))
+		return why_not(call->why, BAD_INPUT, "diagnose: --store is a postgresql:// address; else it makes a store of its own");
+	status = paths_store(&context->place, name, out, call->why);
+	if (status == OK)
+		status = context->open_store(out, false, &db, call->why);
+	if (status != OK)
+		return status;
+	engine_init(&engine, db, out->project, "diagnose", random_bytes);
+	status = engine_read(&engine, rule_nothing, NULL, call->why);
+	engine_release(&engine, false);
+	return status;
+}
+
+static enum status
 collide(struct call *call, const struct target *const *targets, size_t count)
 {
+	const char *server = json_text(call->args, "store", NULL);
+	struct store_address store = {0};
 	struct diagnose_ask ask = {.targets = targets,
 	                           .count = count,
 	                           .writers = (unsigned)json_whole(call->args, "writers", WRITERS_DEFAULT),
 	                           .limit_ms = DIAGNOSE_LIMIT_MS,
-	                           .open_store = call->context->open_store};
+	                           .open_store = call->context->open_store,
+	                           .store = server == NULL ? NULL : &store};
 	struct diagnosis *rows = calloc(count * 2, sizeof *rows);
 	json_t *list = json_array();
-	enum status status = rows == NULL ? NO_MEMORY : diagnose_run(&ask, rows, call->why);
+	enum status status = rows == NULL ? NO_MEMORY : server == NULL ? OK : find_store(call, server, &store);
 
+	if (status == OK)
+		status = diagnose_run(&ask, rows, call->why);
 	for (size_t i = 0; status == OK && i < count * 2; i++)
 		json_array_append_new(list, row_json(&rows[i]));
 	if (status == OK) {
@@ -123,6 +160,8 @@ static const struct param params[] = {
 	{"target", PARAM_TEXT, "TARGET", "only this one, by its name in the table", false, false, true},
 	{"targets", PARAM_TEXT, "TARGET,...", "only these; _ may stand for -", false, false, true},
 	{"writers", PARAM_WHOLE, "N", "processes that collide, 2 to 64; 4", false, false, false},
+	{"store", PARAM_TEXT, "ADDRESS",
+     "a server's, postgresql://...: the guarded half there, in projects that are gone afterwards", false, false, false},
 	{"per-session-mode", PARAM_FLAG, NULL,
      "each writer is a session of its own: it is so in any case; taken for scripts that ask", false, false, false},
 	{"list", PARAM_FLAG, NULL, "run nothing; list the resources known to be shared, with their state and why", false, false,

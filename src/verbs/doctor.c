@@ -5,6 +5,7 @@
 #include "os/command.h"
 #include "os/file.h"
 #include "os/gate.h"
+#include "os/resident.h"
 #include "verbs/install.h"
 #include "verbs/mirror.h"
 #include "verbs/tables.h"
@@ -47,10 +48,10 @@ static enum status
 rule_look(struct txn *txn, void *data, struct buf *why)
 {
 	struct examination *exam = data;
-	struct audit_query query = {.kind = "event.dropped", .since_ms = txn->now_ms - 86400000, .limit = 1000};
+	struct audit_query query = {.kind = "event.dropped", .since_ms = txn_now(txn) - 86400000, .limit = 1000};
 	enum status status = session_list(txn, false, &exam->live, why);
 
-	exam->skew_ms = txn->now_ms - clock_wall_ms();
+	exam->skew_ms = txn_now(txn) - clock_wall_ms();
 	return status == OK ? audit_list(txn, &query, exam->dropped, why) : status;
 }
 
@@ -78,9 +79,11 @@ report_facts(struct examination *exam)
 		    (str_equal(line, "journal_mode") && strcmp(equals + 1, "wal") != 0) ||
 		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0) ||
 		    (str_equal(line, "fsync") && strcmp(equals + 1, "on") != 0) ||
-		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0))
+		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0) ||
+		    (str_equal(line, "row_security") && strcmp(equals + 1, "ok") != 0))
 			finding = BAD;
-		else if (str_equal(line, "full_page_writes") && strcmp(equals + 1, "on") != 0)
+		else if ((str_equal(line, "full_page_writes") && strcmp(equals + 1, "on") != 0) ||
+		         (str_equal(line, "row_security_bypassed") && strcmp(equals + 1, "no") != 0))
 			finding = ODD;
 		report(exam, line, finding, "%s", equals + 1);
 	}
@@ -123,6 +126,23 @@ check_clock(struct examination *exam)
 		       "the store's clock is %s %s the wall clock; it never goes back, so nothing expires early; if the wall clock is "
 		       "right, `stile init --purge` and `stile init` begin anew with it when no session lives",
 		       text, exam->skew_ms > 0 ? "ahead of" : "behind");
+}
+
+static void
+check_resident(struct examination *exam)
+{
+	const struct store_address *address = &exam->call->context->address;
+	struct resident resident;
+	char since[40];
+
+	if (address->url[0] == '\0')
+		return;
+	if (!resident_find(address->folder, &resident)) {
+		report(exam, "resident", FINE, "none; each hook connects");
+		return;
+	}
+	str_instant(since, sizeof since, resident.since_ms);
+	report(exam, "resident", FINE, "process %lld since %s", (long long)resident.pid, since);
 }
 
 static void
@@ -278,6 +298,7 @@ run_doctor(struct call *call)
 
 	json_object_set_new(call->result, "checks", exam.checks);
 	check_store(&exam);
+	check_resident(&exam);
 	check_mirrors(&exam);
 	if (install_state(call->context, check_worktree, &exam) != OK)
 		report(&exam, "worktrees", BAD, "%s: the worktrees can't be listed", call->context->place.root);

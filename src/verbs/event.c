@@ -38,9 +38,6 @@ rule_apply(struct txn *txn, void *arg, struct buf *why)
 {
 	struct handling *handling = arg;
 
-	/* the front read the machine's clock when it began: on the store's that was so long before the transaction's instant */
-	if (handling->event->began_ms == 0)
-		handling->event->began_ms = txn->now_ms - (txn->db->boot_ms - handling->event->began_boot_ms);
 	return event_apply(txn, handling->event, handling->answer, why);
 }
 
@@ -119,7 +116,7 @@ rule_standing(struct txn *txn, void *arg, struct buf *why)
 	status = pressure_of(txn->config, config_get(txn->config, "stile", "profile"), &values, standing->session->budget,
 	                     standing->pressure, why);
 	metric_values_release(&values);
-	standing->now_ms = txn->now_ms;
+	standing->now_ms = txn_now(txn);
 	return status == OK ? session_list(txn, false, &standing->live, why) : status;
 }
 

@@ -10,7 +10,8 @@ install_records(const struct context *context, const char *name, char out[PATH_S
 	uint64_t hash = 14695981039346656037u;
 	int len;
 
-	if (str_equal(context->address.project, "."))
+	/* beside a server's store, too, the folder is this clone's own */
+	if (str_equal(context->address.project, ".") || context->address.url[0] != '\0')
 		len = snprintf(out, PATH_SIZE, "%s/undo/%s", context->address.folder, name);
 	else {
 		for (const char *c = clone; *c != '\0'; c++)

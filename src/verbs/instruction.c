@@ -288,7 +288,7 @@ rule_history(struct txn *txn, void *data, struct buf *why)
 	struct instruction_query query = {.id = arg(call, "id"),
 	                                  .session = arg(call, "session"),
 	                                  .actor = arg(call, "author"),
-	                                  .since_ms = txn->now_ms - json_whole(call->args, "since", txn->now_ms),
+	                                  .since_ms = txn_now(txn) - json_whole(call->args, "since", txn_now(txn)),
 	                                  .limit = json_whole(call->args, "limit", ROWS_DEFAULT)};
 	struct instruction_list there;
 	json_t *rows = json_array();

@@ -127,7 +127,7 @@ count_live(struct txn *txn, size_t *out, struct buf *why)
 	if (status == OK)
 		status = session_list(txn, false, &live, why);
 	for (size_t i = 0; status == OK && i < live.count; i++)
-		*out += !session_is_phantom(&live.items[i], txn->now_ms, phantom_ms);
+		*out += !session_is_phantom(&live.items[i], txn_now(txn), phantom_ms);
 	session_list_release(&live);
 	return status;
 }

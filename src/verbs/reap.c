@@ -39,7 +39,7 @@ mark_lost(struct txn *txn, void *arg, struct buf *why)
 
 		if (seen == NULL || !process_same(&seen->process, &session->process) || seen->event_ms != session->event_ms)
 			continue;
-		if (!session_move(txn, session, SESSION_VANISHES, txn->now_ms, "its process is gone"))
+		if (!session_move(txn, session, SESSION_VANISHES, txn_now(txn), "its process is gone"))
 			continue;
 		session_save(txn, session);
 		reaping->count++;

@@ -48,8 +48,8 @@ rule_start(struct txn *txn, void *data, struct buf *why)
 		return status;
 	txn->actor = session->id;
 	if (!arrived.created) {
-		session_move(txn, session, SESSION_STARTS, txn->now_ms, "");
-		session->event_ms = txn->now_ms;
+		session_move(txn, session, SESSION_STARTS, txn_now(txn), "");
+		session->event_ms = txn_now(txn);
 		if (work->start.process.pid > 0)
 			session->process = work->start.process;
 		if (work->start.budget > 0) {
@@ -239,10 +239,10 @@ rule_heartbeat(struct txn *txn, void *data, struct buf *why)
 	if (status != OK)
 		return status;
 	txn->actor = work->session.id;
-	work->session.event_ms = txn->now_ms;
+	work->session.event_ms = txn_now(txn);
 	work->session.events++;
 	if (!session_is_live(work->session.state))
-		session_move(txn, &work->session, SESSION_STARTS, txn->now_ms, "");
+		session_move(txn, &work->session, SESSION_STARTS, txn_now(txn), "");
 	session_save(txn, &work->session);
 	return OK;
 }
@@ -258,7 +258,7 @@ rule_end(struct txn *txn, void *data, struct buf *why)
 	txn->actor = work->session.id;
 	if (work->session.state == SESSION_ENDED)
 		return why_not(why, CONFLICT, "session %s has already ended (%s)", work->session.id, work->session.end_reason);
-	session_move(txn, &work->session, SESSION_ENDS, txn->now_ms, json_text(work->call->args, "reason", "by hand"));
+	session_move(txn, &work->session, SESSION_ENDS, txn_now(txn), json_text(work->call->args, "reason", "by hand"));
 	session_save(txn, &work->session);
 	return OK;
 }

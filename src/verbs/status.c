@@ -2,6 +2,7 @@
 #include "core/metric.h"
 #include "core/pressure.h"
 #include "core/session.h"
+#include "os/resident.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
 
@@ -31,10 +32,10 @@ add_session(const struct context *context, struct txn *txn, const struct session
 		json_object_set_new(object, "level", json_string(pressure.level));
 		json_object_set_new(object, "score", json_real(pressure.score));
 		json_object_set_new(object, "context_tokens", json_number(metric_now(&values, "context_tokens")));
-		str_ago(text, sizeof text, txn->now_ms - session->started_ms);
+		str_ago(text, sizeof text, txn_now(txn) - session->started_ms);
 		json_object_set_new(object, "age", json_string(text));
 		if (session->state == SESSION_WAITING) {
-			str_ago(text, sizeof text, txn->now_ms - session->state_ms);
+			str_ago(text, sizeof text, txn_now(txn) - session->state_ms);
 			json_object_set_new(object, "waiting_since_ms", json_integer(session->state_ms));
 			json_object_set_new(object, "waiting", json_sprintf("%s, for %s", session->waiting_for, text));
 		}
@@ -56,7 +57,7 @@ rule_status(struct txn *txn, void *data, struct buf *why)
 	if (status == OK)
 		status = metric_load_all(txn, work->all, &values, why);
 	for (size_t i = 0; status == OK && i < work->list.count; i++)
-		if (work->all || !session_is_phantom(&work->list.items[i], txn->now_ms, phantom_ms))
+		if (work->all || !session_is_phantom(&work->list.items[i], txn_now(txn), phantom_ms))
 			status = add_session(work->call->context, txn, &work->list.items[i], &values, work->sessions, why);
 	metric_values_release(&values);
 	return status;
@@ -76,6 +77,18 @@ rule_conflicts(struct txn *txn, void *data, struct buf *why)
 	return status;
 }
 
+/* Told only where one lives. */
+static void
+add_resident(const struct context *context, json_t *result)
+{
+	struct resident resident;
+
+	if (context->address.url[0] == '\0' || !resident_find(context->address.folder, &resident))
+		return;
+	json_object_set_new(result, "resident", json_integer(resident.pid));
+	json_object_set_new(result, "resident_since_ms", json_integer(resident.since_ms));
+}
+
 static enum status
 run_status(struct call *call)
 {
@@ -90,6 +103,7 @@ run_status(struct call *call)
 		status = engine_read(&call->context->engine, rule_status, &work, call->why);
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_conflicts, &work, call->why);
+	add_resident(call->context, call->result);
 	session_list_release(&work.list);
 	return status;
 }

@@ -25,6 +25,7 @@ struct context {
 	struct engine engine;
 	struct witness witness;         /* the engine's */
 	bool engine_open;
+	bool wants_resident; /* a session began, on a server's store, and the configuration lets a resident be started */
 	/* given by main.c, which alone knows the engines; `make` makes a store that isn't there */
 	enum status (*open_store)(const struct store_address *address, bool make, struct db **out, struct buf *why);
 };

@@ -161,7 +161,7 @@ run_inside(struct work *work, struct view *view)
 	view->count = TRACTATUS_VIEW_FILES;
 	context_release(call->context, false);
 	/* who the command calls for is who it has the files of */
-	if (setenv("STILE_SESSION", work->caller.session.id, 1) != 0)
+	if (setenv("STILE_SESSION", work->caller.session.id, 1) != 0 || setenv("STILE_VIEW", "1", 1) != 0)
 		return why_not(call->why, NO_MEMORY, "out of memory");
 	status = view_run(view, call->command, &call->exit, call->why);
 	return status == NOT_ALLOWED && call->exit < 0 ? export_instead(work) : status;

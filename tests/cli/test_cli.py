@@ -171,15 +171,21 @@ class Statuses(Base):
             words = []
             for option, placeholder in re.findall(r" (?:(--[a-z-]+) )?([A-Z]+)(?=[ ])", usage):
                 words += [option, values[option]] if option else [values[placeholder]]
+            if verb == "store copy":
+                words = ["--to", "/nowhere"]
             # what runs a command has statuses that hardly any command has itself
             command = ["--", "true"] if usage.endswith(" -- CMD...") else []
+            # that a server has none is known at the first rule, after these have looked at what they are given
+            if repo.database and verb in ("import tractatus", "export tractatus", "store copy"):
+                continue
             with self.subTest(verb):
                 done = repo.run(*verb.split(), *words, "--json", *command)
                 self.assertEqual(done.status, 124 if command else 69, done)
                 self.assertEqual(set(json.loads(done.stdout)), {"error", "hint"})
-                self.assertIn("stile init", json.loads(done.stdout)["hint"])
+                self.assertRegex(json.loads(done.stdout)["hint"], "`stile (store )?init`")
         self.assertFalse(os.path.exists(repo.store))
 
+    @stile_test.embedded_only("its place")
     def test_outside_of_everything_it_is_said_where_a_store_would_be(self):
         done = self.repo.run("status", cwd="/")
         self.assertEqual(done.status, 69)
@@ -190,6 +196,7 @@ class Statuses(Base):
         for store in ("relative", "mysql://host/db", "/x?y", "/x?project=", "/x?project=a\nb", "/" + "x" * 5000):
             self.assertEqual(self.refused(78, "status", env={"STILE_STORE": store})["error"], "config")
 
+    @stile_test.embedded_only("its place")
     def test_a_hint_is_there_whatever_the_folder_is_called(self):
         raw = os.fsdecode(os.fsencode(self.repo.folder) + b"/caf\xe9")
         os.mkdir(raw)
@@ -204,7 +211,9 @@ class Statuses(Base):
             stile_test.wait_stopped(holder)
             answer = self.repo.json(*words, status=75)
             self.assertEqual(answer["error"], "busy")
-            self.assertIn("process %d holds the write gate and is stopped" % holder.pid, answer["hint"])
+            # a server doesn't say which of its clients it is
+            self.assertIn("project one has the store" if self.repo.database else
+                          "process %d holds the write gate and is stopped" % holder.pid, answer["hint"])
         finally:
             holder.kill()
             holder.communicate()

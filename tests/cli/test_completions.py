@@ -1,4 +1,7 @@
-"""The words of the command are completed by the shells themselves, from the verb table; each shell is tried where it is installed."""
+"""The words of the command are completed by the shells themselves, from the verb table; each shell is tried where it is installed.
+
+Engines: its own, it needs no store.
+"""
 import json
 import os
 import shutil

@@ -1,4 +1,7 @@
-"""The documents say what the program says: the picture of the states, the manual page, the words of the README."""
+"""The documents say what the program says: the picture of the states, the manual page, the words of the README.
+
+Engines: its own, it needs no store.
+"""
 import os
 import re
 import shutil

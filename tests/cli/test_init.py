@@ -221,7 +221,8 @@ class EverythingComesBack(Base):
         before = self.see()
         self.repo.json("init")
         first, self.repo.stile = self.repo.stile, os.path.join(self.repo.folder, "bin", "stile")
-        write(self.repo.stile, read(first), 0o755)
+        for end in ("", "-full"):
+            write(self.repo.stile + end, read(first + end), 0o755)
         self.assertEqual(self.repo.json("init")["worktrees"], [{"root": self.repo.path, "settings": "updated"}])
         self.assertGuarded(self.repo.path, self.repo.stile)
         self.assertIs(self.repo.json("init")["changed"], False)
@@ -234,7 +235,11 @@ class EverythingComesBack(Base):
         before = snapshot(plain)
         self.repo.json("init", cwd=plain)
         self.assertGuarded(plain)
-        self.repo.json("init", "--purge", cwd=plain)
+        if self.repo.database:
+            self.repo.json("init", "--undo", cwd=plain)
+            shutil.rmtree(os.path.join(plain, ".stile"))
+        else:
+            self.repo.json("init", "--purge", cwd=plain)
         self.assertEqual(snapshot(plain), before)
 
     def test_and_git_sees_nothing_in_between(self):
@@ -368,6 +373,7 @@ class Again(Base):
         self.repo.json("init", "--undo")
         self.assertEqual(self.see(), before)
 
+    @stile_test.embedded_only("--purge removes no server's store")
     def test_inits_and_purges_at_once_leave_one_or_the_other(self):
         before = self.see()
         running = [self.repo.start("init", *(["--purge"] if i % 2 else [])) for i in range(10)]
@@ -410,7 +416,7 @@ class Again(Base):
     def test_no_client_means_the_store_alone(self):
         before = self.see()
         self.repo.json("init", "--client", "none")
-        self.assertTrue(os.path.exists(os.path.join(self.repo.store, "stile.db")))
+        self.assertEqual(self.repo.rows("SELECT count(*) FROM store"), [(1,)])
         self.assertEqual(self.see(), before)
         self.assertIn("emacs", self.assertFails(64, "init", "--client", "emacs"))
 
@@ -565,6 +571,7 @@ class Killed(Base):
                 self.repo.json("init")
         self.assertGreater(n, 20)
 
+    @stile_test.embedded_only("--purge removes no server's store")
     def test_in_purge(self):
         before = self.see(self.other)
         git = sorted(os.listdir(os.path.join(self.repo.path, ".git")))
@@ -643,6 +650,7 @@ class Refused(Base):
         self.refused(74, "not a file")
 
     @stile_test.needs_faults
+    @stile_test.embedded_only("its place")
     def test_a_file_system_with_foreign_locks(self):
         before = self.see(self.other)
         line = self.assertFails(69, "init", env={"STILE_FAULT_FILE_SYSTEM": "0x6969"})
@@ -659,6 +667,7 @@ class Refused(Base):
         self.assertEqual(self.see(self.other), before)
 
 
+@stile_test.embedded_only("--purge removes no server's store")
 class Purge(Base):
     def test_removes_the_store_with_everything(self):
         before = self.see()

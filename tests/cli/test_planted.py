@@ -1,4 +1,7 @@
-"""What somebody planted where a store is to be: init writes through no link, and what is undone is undone with its reason."""
+"""What somebody planted where a store is to be: init writes through no link, and what is undone is undone with its reason.
+
+Engines: its own, the embedded store's files.
+"""
 import os
 import unittest
 

@@ -1,4 +1,7 @@
-"""R8, R50, N11: with STILE_STORE=postgresql://... everything goes on as before; what is wrong with the server is told in one line."""
+"""R8, R50, N11: with STILE_STORE=postgresql://... everything goes on as before; what is wrong with the server is told in one line.
+
+Engines: its own, the server.
+"""
 import os
 import shutil
 import socket
@@ -162,8 +165,8 @@ class Trouble(OnServer):
         self.repo.json("store", "init")
         self.server.execute("CREATE ROLE guest%d LOGIN" % OnServer.count)
         guest = self.server.url(self.name, user="guest%d" % OnServer.count)
-        self.assertIn("grant", self.one_line("status", status=69, store=guest))
-        self.assertIn("grant", self.one_line("store", "init", status=69, store=guest))
+        self.assertIn("grant", self.one_line("status", status=66, store=guest))
+        self.assertIn("grant", self.one_line("store", "init", status=66, store=guest))
 
     def test_a_wrong_password_is_told_without_it(self):
         name = "ann%d" % OnServer.count
@@ -199,6 +202,15 @@ class Trouble(OnServer):
             # others are not in its way
             self.start("c2", env={"STILE_STORE": self.url.replace("project=one", "project=two")})
             holder.stdin.close()
+
+
+class Diagnosis(OnServer):
+    def test_it_makes_no_store_where_there_is_none(self):
+        self.assertIn("stile store init", self.one_line("diagnose", "--store", self.url, status=69))
+        self.assertEqual(self.rows("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), ["0"])
+
+    def test_an_address_that_is_no_servers(self):
+        self.assertIn("postgresql://", self.one_line("diagnose", "--store", self.repo.store, status=65))
 
 
 class Failure(OnServer):

@@ -109,6 +109,7 @@ class Start(Base):
         self.assertEqual(self.repo.run("session", "start", "--client", "c" * 100, "--client-session", "s" * 200).status, 0)
         self.assertEqual(len(self.sessions()), 1)
 
+    @stile_test.embedded_only("its log")
     def test_the_log_stays_short_however_many_processes_come_and_go(self):
         """Each pays for what the ones before it left there."""
         session = self.begin()["session"]

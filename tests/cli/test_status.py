@@ -127,6 +127,7 @@ class Left(Base):
 class ReadOnly(Base):
     user = True
 
+    @hooked.stile_test.embedded_only("its files' modes")
     def test_a_store_that_cant_be_written_can_still_be_looked_at_or_says_why(self):
         agent = self.repo.agent()
         self.session(agent).send("UserPromptSubmit", prompt="go")

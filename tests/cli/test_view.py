@@ -200,7 +200,7 @@ class Command(Case):
         done = self.view(one, "touch", "ran")
         self.assertIn(done.status, (121, 124))
         self.one_line(done)
-        self.assertEqual(os.listdir(self.repo.home), [])
+        self.assertEqual([name for name in os.listdir(self.repo.home) if name != ".config"], [])
         self.assertFalse(os.path.exists(os.path.join(self.repo.path, "ran")))
 
     def test_a_view_in_a_view_is_another_sessions(self):

@@ -194,10 +194,11 @@ class Usage(Base):
             with self.subTest(redirected):
                 self.assertEqual(self.status(redirected), 1)
         self.assertIn(self.status('<"$2" >&- 2>&-'), (0, 1), "whoever closed it wants no answer")
-        with open(gate, "rb") as file:
-            text = file.read().decode("latin-1")
-        # its holder, a few numbers, and nothing that was meant for somebody else
-        self.assertRegex(text, r"\A\0{16}[0-9]+ *\n\0{24}[\0-\xff]{20}\0*\Z")
+        if not self.repo.database:
+            with open(gate, "rb") as file:
+                text = file.read().decode("latin-1")
+            # its holder, a few numbers, and nothing that was meant for somebody else
+            self.assertRegex(text, r"\A\0{16}[0-9]+ *\n\0{24}[\0-\xff]{20}\0*\Z")
         self.whole()
 
     def test_an_event_without_an_answer_needs_no_place_to_write_it(self):

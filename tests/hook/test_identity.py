@@ -355,6 +355,7 @@ class Projects(Base):
         self.guard(self.repo, env=envs[0])
         self.meet_not(self.repo, self.another_repo(guarded=False), *envs)
 
+    @stile_test.embedded_only("where its files are")
     def test_a_store_outside_of_git_is_found_from_below(self):
         repo = stile_test.Repo(git=False)
         self.addCleanup(repo.close)

@@ -1,7 +1,6 @@
 """R65, R67, R68: sessions are told of the codebase's instructions by their hooks."""
 import json
 import os
-import sqlite3
 
 import hooked
 
@@ -137,10 +136,9 @@ class Retention(hooked.Case):
             one.send("UserPromptSubmit", prompt="x")
         old.send("SessionEnd", reason="other")
         gone = old.stile_id()
-        with sqlite3.connect(self.repo.store + "/stile.db") as db:
-            db.execute("UPDATE session SET ended_ms = ended_ms - 31 * 86400000 WHERE session = ?", (gone,))
-            db.execute("UPDATE audit SET at_ms = at_ms - 91 * 86400000 WHERE seq <= 2")
-            db.execute("UPDATE project SET reaped_ms = 0")
+        self.repo.change("UPDATE session SET ended_ms = ended_ms - ? WHERE session = ?", 31 * 86400000, gone)
+        self.repo.change("UPDATE audit SET at_ms = at_ms - ? WHERE seq <= 2", 91 * 86400000)
+        self.repo.change("UPDATE project SET reaped_ms = 0")
         new.tool()
         for table in ("session", "binding", "binding_owner", "metric"):
             self.assertEqual(self.repo.rows("SELECT count(*) FROM %s WHERE session = ?" % table, gone), [(0,)], table)

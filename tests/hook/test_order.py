@@ -223,8 +223,7 @@ class NoEnd(hooked.Case):
     def test_one_whose_process_is_unknown_is_never_reaped_however_old(self):
         one = self.repo.json("session", "start", "--client", "script", "--client-session", "s1")
         self.assertEqual(one["liveness"], "unknown")
-        stile_test.sqlite3.connect(os.path.join(self.repo.store, "stile.db"), isolation_level=None).execute(
-            "UPDATE session SET event_ms = 1, started_ms = 1, state_ms = 1").connection.close()
+        self.repo.change("UPDATE session SET event_ms = 1, started_ms = 1, state_ms = 1")
         self.assertEqual(self.reaped(), [])
         self.assertEqual(self.sessions()[0]["state"], "opening")
 

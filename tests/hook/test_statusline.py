@@ -107,6 +107,5 @@ class StatusLine(hooked.Case):
             done = self.repo.run("statusline", input=text)
             self.assertEqual((done.status, done.stderr, done.stdout.count("\n")), (0, "", 1), text)
             self.assertRegex(done.stdout, r"^stile: [ -~]+\n$")
-        os.rename(self.repo.store, self.repo.store + ".away")
-        line = self.line(self.window(1000))
-        self.assertIn("there is no store", line)
+        told = self.repo.take_store_away()
+        self.assertIn(told, self.line(self.window(1000)))

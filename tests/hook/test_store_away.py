@@ -1,4 +1,7 @@
-"""R50: when the store can't be used the agent's work goes on, and it is told so once; or, with fail = closed, its tools are blocked."""
+"""R50: when the store can't be used the agent's work goes on, and it is told so once; or, with fail = closed, its tools are blocked.
+
+Engines: its own, the embedded store's files.
+"""
 import contextlib
 import json
 import os

@@ -48,7 +48,7 @@ class Stray(stile_test.Case):
 
     def test_told_once_also_where_the_runtime_folder_can_not_be(self):
         """Marks then stand in a folder of the user's own in /tmp."""
-        os.rename(self.repo.store, self.repo.store + "-away")
+        self.repo.take_store_away()
         session = "told-once-%d" % os.getpid()
         env = {"XDG_RUNTIME_DIR": os.path.join(self.repo.folder, "nowhere", "at", "all")}
         spoken = [self.agent.hook(dict(session_id=session, hook_event_name="PostToolUse", cwd=self.repo.path), env=env).stdout != ""

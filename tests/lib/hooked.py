@@ -178,6 +178,7 @@ class Case(stile_test.Case):
         return done.stderr[len("stile: "):-1]
 
     def whole(self, repo=None):
-        """The store is sound."""
+        """The store is sound; a server sees to that itself."""
         repo = repo or self.repo
-        self.assertEqual(repo.rows("PRAGMA integrity_check"), [("ok",)])
+        if not repo.database:
+            self.assertEqual(repo.rows("PRAGMA integrity_check"), [("ok",)])

@@ -192,12 +192,30 @@ start(void)
 	postgres_again();
 }
 
+/* Those that serve connections: without them one would still do what it was sent last. */
+static size_t
+find_backends(int *out, size_t max)
+{
+	char path[100];
+	size_t count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)server.child.pid, (int)server.child.pid);
+	file = fopen(path, "r");
+	while (file != NULL && count < max && fscanf(file, "%d", &out[count]) == 1)
+		count++;
+	if (file != NULL)
+		fclose(file);
+	return count;
+}
+
 void
 postgres_crash(void)
 {
 	char path[500];
 	FILE *file;
-	int pid = 0;
+	int pid = 0, backends[256];
+	size_t count = find_backends(backends, sizeof backends / sizeof *backends);
 
 	snprintf(path, sizeof path, "%s/data/postmaster.pid", server.folder);
 	file = fopen(path, "r");
@@ -205,23 +223,33 @@ postgres_crash(void)
 		give_up(path, "does not name our server");
 	fclose(file);
 	kill(server.child.pid, SIGKILL);
+	for (size_t i = 0; i < count; i++)
+		kill(backends[i], SIGKILL);
 	scratch_wait(&server.child, LIMIT_MS);
 }
 
 static void
 url_of(const char *database, char out[POSTGRES_URL_SIZE])
 {
-	snprintf(out, POSTGRES_URL_SIZE, "postgresql:///?dbname=%s&host=%s&user=stile&connect_timeout=30", database, server.folder);
+	snprintf(out, POSTGRES_URL_SIZE, "postgresql:///?dbname=%s&host=%s&user=ordinary&connect_timeout=30", database,
+	         server.folder);
 }
 
 /* An error of the SQLSTATEs in `fine` is none. */
 static void
 execute(const char *url, const char *sql, const char *fine)
 {
-	PGconn *conn = PQconnectdb(url);
-	PGresult *result = PQexec(conn, sql);
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	bool done = PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+	char as_superuser[POSTGRES_URL_SIZE + 20];
+	PGconn *conn;
+	PGresult *result;
+	const char *state;
+	bool done;
+
+	snprintf(as_superuser, sizeof as_superuser, "%s&user=stile", url);
+	conn = PQconnectdb(as_superuser);
+	result = PQexec(conn, sql);
+	state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	done = PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
 
 	if (!done && (state == NULL || strstr(fine, state) == NULL))
 		give_up(sql, PQerrorMessage(conn));
@@ -243,8 +271,9 @@ postgres_address(const char *name, char out[POSTGRES_URL_SIZE])
 	if (server.folder == NULL)
 		start();
 	url_of("postgres", out);
-	snprintf(sql, sizeof sql, "CREATE DATABASE \"%.60s\"", name);
-	/* somebody may be making it at this moment */
+	/* somebody may be making them at this moment */
+	execute(out, "CREATE ROLE ordinary LOGIN", "42710 23505");
+	snprintf(sql, sizeof sql, "CREATE DATABASE \"%.60s\" OWNER ordinary", name);
 	execute(out, sql, "42P04 23505");
 	url_of(name, out);
 }

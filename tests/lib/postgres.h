@@ -11,7 +11,8 @@
 #define POSTGRES_URL_SIZE 300
 
 /*
- * The address of a database called `name`, made if it isn't there.  To be called first by the process that is to own the server;
+ * The address of a database called `name`, made if it isn't there, for the role that owns it and is no superuser, so that row
+ * security is in force.  To be called first by the process that is to own the server;
  * children of it find that one.
  */
 void postgres_address(const char *name, char out[POSTGRES_URL_SIZE]);

@@ -3,16 +3,21 @@
     server = postgres.Server()
     repo.env["STILE_STORE"] = server.database("one")
 
+Also a pair of them, and what stands between: a pooler, a proxy that cuts.
+
 It syncs as a real one does, and dies with the test that began it.
 """
+import contextlib
 import glob
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 
 NOBODY = 65534
 OLDEST = 15
@@ -35,7 +40,7 @@ def as_user(*argv):
     return ["setpriv", "--pdeathsig", "QUIT", *user, "--", *argv]
 
 
-def begin(folder, argv):
+def begin(folder, argv, env=None):
     """Begins a server and waits until it tells, as it tells systemd, that it is ready -> Popen."""
     ready = os.path.join(folder, "ready")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, open(os.path.join(folder, "log"), "ab") as log:
@@ -44,27 +49,38 @@ def begin(folder, argv):
         notices.bind(ready)
         os.chmod(ready, 0o777)
         notices.settimeout(LIMIT)
-        process = subprocess.Popen(argv, stdout=log, stderr=log, env=dict(os.environ, NOTIFY_SOCKET=ready))
+        process = subprocess.Popen(argv, stdout=log, stderr=log, env=dict(os.environ, **(env or {}), NOTIFY_SOCKET=ready))
         while b"READY=1" not in notices.recv(4096):
             pass
     return process
 
 
 class Server:
-    def __init__(self, *settings, auth="trust"):
+    def __init__(self, *settings, auth="trust", env=None, copy_of=None):
         self.folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
         os.chmod(self.folder, 0o755)
         self.data = os.path.join(self.folder, "data")
         self.settings = ["listen_addresses=", "unix_socket_directories=" + self.folder, "max_connections=100", *settings]
+        self.env = env
         self.process = None
         if os.geteuid() == 0:
             os.chown(self.folder, NOBODY, NOBODY)
-        done = subprocess.run(
-            self.command("initdb", "-D", self.data, "-U", "stile", "-A", auth, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
-            capture_output=True, text=True, timeout=LIMIT)
-        if done.returncode != 0:
-            raise RuntimeError("initdb: " + done.stderr)
+        if copy_of is None:
+            self.once("initdb", "-D", self.data, "-U", "stile", "-A", auth, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        else:
+            self.copy(copy_of)
         self.start()
+
+    def copy(self, primary):
+        """The data anew, to begin as a standby of `primary`.  No power is cut here: not syncing the copy loses nothing."""
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.once("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+                  "-d", "host=%s user=stile application_name=standby" % primary.folder)
+
+    def once(self, name, *args):
+        done = subprocess.run(self.command(name, *args), capture_output=True, text=True, timeout=LIMIT)
+        if done.returncode != 0:
+            raise RuntimeError("%s: %s" % (name, done.stderr))
 
     @staticmethod
     def command(name, *args):
@@ -72,12 +88,32 @@ class Server:
 
     def start(self):
         settings = [word for setting in self.settings for word in ("-c", setting)]
-        self.process = begin(self.folder, self.command("postgres", "-D", self.data, *settings))
+        self.process = begin(self.folder, self.command("postgres", "-D", self.data, *settings), self.env)
 
     def crash(self):
         """As a power cut, but for what the kernel has taken over: nothing is written any more."""
         self.process.send_signal(signal.SIGQUIT)
         self.process.wait(LIMIT)
+
+    def shut_down(self):
+        """As an administrator does who doesn't wait for the clients."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(LIMIT)
+
+    def kill(self):
+        """All its processes at once: none does or says another thing."""
+        pid = self.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+        for one in [pid, *children]:
+            os.kill(one, signal.SIGKILL)
+        self.process.wait(LIMIT)
+        with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
+            shared = re.search(r"^ *\d+ +(\d+)$", file.read(), re.M)
+        # the kernel keeps it for a server that would be begun again in the same folder
+        if shared:
+            subprocess.run(["ipcrm", "-m", shared.group(1)], capture_output=True, check=False)
 
     def stop(self):
         if self.process.poll() is None:
@@ -99,6 +135,142 @@ class Server:
         """Makes one -> its address."""
         self.execute('CREATE DATABASE "%s"' % name)
         return self.url(name, more=more)
+
+
+class Pair:
+    """A primary and its synchronous standby.  What the primary acknowledges is on both.
+
+        pair.primary.kill(); pair.promote(); pair.rebuild()
+    """
+
+    SETTINGS = ("wal_level=replica", "dynamic_shared_memory_type=mmap", "checkpoint_timeout=1h")
+
+    def __init__(self):
+        self.primary = Server(*self.SETTINGS)
+        self.standby = None
+        try:
+            self.standby = Server(*self.SETTINGS, copy_of=self.primary)
+            self.wait_for_standby()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        for server in (self.primary, self.standby):
+            if server is not None:
+                server.stop()
+
+    def wait_for_standby(self):
+        """From here on no commit is acknowledged without it.  The checkpointer, which tells all others so, has heard of it after the
+        checkpoint."""
+        self.primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+        self.primary.execute("SELECT pg_reload_conf()")
+        self.primary.execute(
+            "SET statement_timeout = '%ds'; DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync')"
+            " LOOP PERFORM pg_sleep(0.01); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$" % LIMIT)
+        self.primary.execute("CHECKPOINT")
+
+    def promote(self):
+        """The primary is dead: the standby takes its place, and waits for none until rebuild()."""
+        self.primary, self.standby = self.standby, self.primary
+        self.primary.execute("SELECT pg_promote(true, %d)" % LIMIT)
+
+    def rebuild(self):
+        """The dead one comes back as the standby of the other."""
+        self.standby.copy(self.primary)
+        self.standby.start()
+        self.wait_for_standby()
+
+    def url(self, name, more=""):
+        """Of both, whichever is the primary: always in the same order."""
+        folders = sorted(server.folder for server in (self.primary, self.standby))
+        return "postgresql://stile@/%s?host=%s&target_session_attrs=read-write%s" % (name, ",".join(folders), more)
+
+
+class Proxy:
+    """Between clients and a server; with the first COMMIT that passes it cuts the connection, once:
+
+    before  the server doesn't get it
+    after   it is done, and its answer is what the client doesn't get
+    while   the server has it, and works on it with nobody to answer to until stop()
+
+    or, earlier, says what a server says that is
+
+    starting  to the first connection
+    going     to the first BEGIN
+    """
+
+    SAYS = {"starting": ("57P03", "the database system is starting up"),
+            "going": ("57P01", "terminating connection due to administrator command")}
+
+    def __init__(self, server, when):
+        self.server, self.when = server, when
+        self.mark = b"BEGIN" if when == "going" else b"" if when == "starting" else b"COMMIT\0"
+        self.folder = tempfile.mkdtemp(prefix="px", dir="/tmp")
+        os.chmod(self.folder, 0o755)
+        self.cut = threading.Event()
+        self.kept = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(os.path.join(self.folder, ".s.PGSQL.5432"))
+        os.chmod(os.path.join(self.folder, ".s.PGSQL.5432"), 0o777)
+        self.listener.listen(20)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def stop(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for one in self.kept:
+            one.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, name, more=""):
+        return "postgresql://stile@/%s?host=%s%s" % (name, self.folder, more)
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self.carry, args=(client,), daemon=True).start()
+
+    def carry(self, client):
+        server = socket.socket(socket.AF_UNIX)
+        asked = b""
+        with contextlib.suppress(OSError):
+            server.connect(os.path.join(self.server.folder, ".s.PGSQL.5432"))
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for one in ready:
+                    data = one.recv(65536)
+                    if not data:
+                        raise OSError
+                    asked += data if one is client else b""
+                    if asked and self.mark in asked and not self.cut.is_set():
+                        self.end(client, server, data)
+                        return
+                    (server if one is client else client).sendall(data)
+        client.close()
+        server.close()
+
+    @staticmethod
+    def error(state, text):
+        fields = "SFATAL\0VFATAL\0C%s\0M%s\0Fserver.c\0L1\0Rserve\0\0" % (state, text)
+        return b"E" + (len(fields) + 4).to_bytes(4, "big") + fields.encode()
+
+    def end(self, client, server, data):
+        self.cut.set()
+        if self.when in self.SAYS:
+            client.sendall(self.error(*self.SAYS[self.when]))
+        elif self.when != "before":
+            server.sendall(data)
+        answer = b""
+        while self.when == "after" and b"COMMIT\0" not in answer:
+            answer += server.recv(65536)
+        if self.when == "while":
+            self.kept.append(server)
+        else:
+            server.close()
+        client.close()
 
 
 class Pooler:

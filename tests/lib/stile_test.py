@@ -5,7 +5,9 @@
             first = self.repo.json("session", "start", "--client", "claude", "--client-session", "c1")
 
 STILE names the program; tests/run sets it.  Nothing of the caller's environment reaches the program.
+With STILE_ENGINE=postgresql every repository's store is a database of its own on one private server.
 """
+import atexit
 import collections
 import contextlib
 import json
@@ -19,10 +21,13 @@ import sys
 import tempfile
 import unittest
 
+import postgres
+
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 STILE = os.environ.get("STILE") or os.path.join(TOP, "build-san", "stile")
 FAULTS = os.environ.get("STILE_FAULTS_BUILT") == "1"
 FULL = os.environ.get("STILE_SHARE") == "full"
+ON_SERVER = os.environ.get("STILE_ENGINE") == "postgresql"
 LIMIT = 60  # seconds that one command may take
 NOBODY = 65534
 SANITIZER_STATUS = 99  # as tests/run sets it
@@ -30,6 +35,12 @@ SANITIZER_STATUS = 99  # as tests/run sets it
 Result = collections.namedtuple("Result", "status stdout stderr")
 
 needs_faults = unittest.skipUnless(FAULTS, "this build has no fault points")
+
+
+def embedded_only(reason):
+    """For a case or class whose subject only the embedded store has: its own files, its gate, its place."""
+    return unittest.skipIf(ON_SERVER, "of the embedded store alone: " + reason)
+
 
 # The agent: a process that is neither shell nor wrapper and does what it is told, one line of JSON a command.
 AGENT = r"""
@@ -39,6 +50,36 @@ for line in sys.stdin:
     done = subprocess.run(ask["argv"], input=ask["input"].encode("latin-1"), capture_output=True, env=ask["env"], cwd=ask["cwd"])
     print(json.dumps([done.returncode, done.stdout.decode("latin-1"), done.stderr.decode("latin-1")]), flush=True)
 """
+
+
+class Databases:
+    """One server for all repositories of this process, and a number for each database."""
+
+    server = None
+    count = 0
+
+    @classmethod
+    def new(cls):
+        if cls.server is None:
+            cls.server = postgres.Server()
+            atexit.register(cls.server.stop)
+        cls.count += 1
+        name = "d%d" % cls.count
+        return name, cls.server.database(name, "&project=one")
+
+    @classmethod
+    def ask(cls, name, sql):
+        """Rows as sqlite3 gives them."""
+        text = cls.server.execute("SELECT coalesce(json_agg(row_to_json(q)), '[]') FROM (%s) q" % sql, name)
+        # pairs, since two columns may have one name
+        return json.loads("\n".join(text), object_pairs_hook=lambda pairs: tuple(value for _, value in pairs))
+
+    @staticmethod
+    def fill(sql, values):
+        """The statement with its values in it, in place of its question marks."""
+        literals = ["'%s'" % value.replace("'", "''") if isinstance(value, str) else str(value) for value in values]
+        parts = sql.split("?")
+        return "".join(part + literal for part, literal in zip(parts, literals + [""]))
 
 
 def as_bytes(text):
@@ -71,6 +112,9 @@ class Repo:
         for folder in (self.path, self.home, self.runtime, os.path.join(self.folder, "tmp")):
             os.mkdir(folder, 0o700 if folder == self.runtime else 0o755)
         self.env = self.make_env()
+        self.database = None
+        if ON_SERVER:
+            self.database, self.env["STILE_STORE"] = Databases.new()
         if user:
             self.as_user()
         if git:
@@ -86,11 +130,19 @@ class Repo:
             TZ="UTC", GIT_CONFIG_NOSYSTEM="1", GIT_AUTHOR_NAME="A", GIT_AUTHOR_EMAIL="a@example.org",
             GIT_COMMITTER_NAME="A", GIT_COMMITTER_EMAIL="a@example.org")
 
+    def configure(self, text):
+        """The user's own settings."""
+        folder = os.path.join(self.env["XDG_CONFIG_HOME"], "stile")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "config"), "w", encoding="utf-8") as file:
+            file.write(text)
+
     def as_user(self):
         """From now on everything runs as an ordinary user.  The words to put before a command: none, unless we are root."""
         if os.geteuid() == 0 and not self.prefix:
             # the build folder may be closed to that user
             self.stile = shutil.copy(STILE, os.path.join(self.folder, "stile"))
+            shutil.copy(STILE + "-full", self.stile + "-full")
             os.chmod(self.stile, 0o755)
             self.chown(self.folder)
             self.prefix = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", "--"]
@@ -107,6 +159,9 @@ class Repo:
         """What subprocess wants for it; a value of None in `env` takes the name out."""
         whole = dict(self.env, **(env or {}))
         whole = {name: value for name, value in whole.items() if value is not None}
+        # no test leaves a resident behind unless it is about one
+        if "://" in whole.get("STILE_STORE", "") and not os.path.exists(os.path.join(self.env["XDG_CONFIG_HOME"], "stile")):
+            self.configure("[stile]\nresident = no\n")
         return dict(args=self.prefix + list(argv), env=whole, cwd=os.path.join(self.path, cwd or ""))
 
     def any(self, *argv, input=None, env=None, cwd=None, limit=LIMIT):
@@ -165,8 +220,26 @@ class Repo:
 
     def rows(self, sql, *values):
         """What a query says, read from outside."""
+        if self.database:
+            return Databases.ask(self.database, Databases.fill(sql, values))
         with contextlib.closing(sqlite3.connect("file:%s/stile.db?mode=ro" % self.store, uri=True)) as db:
             return db.execute(sql, values).fetchall()
+
+    def change(self, sql, *values):
+        """Changes rows from outside."""
+        if self.database:
+            Databases.server.execute(Databases.fill(sql, values), self.database)
+            return
+        with contextlib.closing(sqlite3.connect(os.path.join(self.store, "stile.db"))) as db, db:
+            db.execute(sql, values)
+
+    def take_store_away(self):
+        """-> what whoever wants it is told."""
+        if self.database:
+            Databases.server.execute("ALTER DATABASE %s RENAME TO %s_away" % (self.database, self.database))
+            return "does not exist"
+        os.rename(self.store, self.store + ".away")
+        return "there is no store"
 
     def close(self):
         for agent in self.agents:

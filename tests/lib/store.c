@@ -37,7 +37,7 @@ begin(struct bench *bench, int64_t now_ms)
 	must(db_begin(bench->db, true, 0, &bench->why), "begin", &bench->why);
 	bench->db->now_ms = now_ms;
 	bench->txn = (struct txn){.db = bench->db,
-	                          .now_ms = now_ms,
+	                          .instant_ms = now_ms,
 	                          .project = BENCH_PROJECT,
 	                          .actor = "uid:7",
 	                          .config = &bench->config,
@@ -76,7 +76,7 @@ bench_at(struct bench *bench, int64_t now_ms)
 void
 bench_undo(struct bench *bench)
 {
-	int64_t now_ms = bench->txn.now_ms;
+	int64_t now_ms = bench->txn.instant_ms;
 
 	db_rollback(bench->db);
 	begin(bench, now_ms);
@@ -190,6 +190,9 @@ open_postgres(const char *folder)
 	find_postgres(folder, url);
 	must(postgres_open(&options, &db, &why), folder, &why);
 	buf_release(&why);
+	/* what the tests call the codebases beside it */
+	postgres_execute(url, "INSERT INTO project_grant (project, role) SELECT beside, 'ordinary'::regrole FROM"
+	                      " unnest(ARRAY['p', 'elsewhere']) AS beside ON CONFLICT DO NOTHING");
 	return db;
 }
 

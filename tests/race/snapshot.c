@@ -44,9 +44,9 @@ write_pair(struct txn *txn, void *arg, struct buf *why)
 	struct seen *seen = ((struct race *)arg)->seen;
 
 	(void)why;
-	if (txn->now_ms < __atomic_load_n(&seen->last_ms, __ATOMIC_SEQ_CST))
+	if (txn_now(txn) < __atomic_load_n(&seen->last_ms, __ATOMIC_SEQ_CST))
 		seen->back = true;
-	__atomic_store_n(&seen->last_ms, txn->now_ms, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&seen->last_ms, txn_now(txn), __ATOMIC_SEQ_CST);
 	metric_add(txn, "s", "x", 1);
 	audit_add(txn, "s", "pair", "", "", "");
 	metric_add(txn, "s", "y", 1);

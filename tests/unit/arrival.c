@@ -46,7 +46,7 @@ arrive(struct bench *bench, const char *client_session, enum arrival arrival, co
 static void
 end(struct bench *bench, struct session *session, const char *reason)
 {
-	assert_true(session_move(&bench->txn, session, SESSION_ENDS, bench->txn.now_ms, reason));
+	assert_true(session_move(&bench->txn, session, SESSION_ENDS, bench->txn.instant_ms, reason));
 	session_save(&bench->txn, session);
 }
 

@@ -56,7 +56,7 @@ rule(struct txn *txn, void *arg, struct buf *why)
 	struct plan *plan = arg;
 	struct metric_values values;
 
-	plan->now_ms = txn->now_ms;
+	plan->now_ms = txn_now(txn);
 	assert_string_equal(txn->project, ".");
 	assert_string_equal(txn->actor, "uid:7");
 	assert_int_equal(txn_id(txn, plan->id, why), OK);

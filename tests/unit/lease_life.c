@@ -106,7 +106,7 @@ a_suspended_machines_sleep_does_not_count_for_a_challenge(void **state)
 	leasing_at(leasing, AFTER + 8 * 3600 * 1000);
 	assert_int_equal(leasing_acquire(leasing, "uid:2", &ask), HELD);
 	assert_int_equal(leasing_renew(leasing, "uid:1", "lock/a", 1, 0), OK);
-	assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.now_ms + LEASING_TTL_MS);
+	assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.instant_ms + LEASING_TTL_MS);
 }
 
 /* Whoever looks on another machine has no share in that clock. */
@@ -206,13 +206,13 @@ a_renewal_moves_the_deadline_by_its_own_or_another_time(void **state)
 	for (int i = 1; i <= 5; i++) {
 		leasing_at(leasing, i * (LEASING_TTL_MS - 1));
 		assert_int_equal(leasing_renew(leasing, "uid:1", "lock/a", 1, 0), OK);
-		assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.now_ms + LEASING_TTL_MS);
+		assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.instant_ms + LEASING_TTL_MS);
 	}
 	assert_int_equal(leasing_renew(leasing, "uid:1", "lock/a", 1, 77), OK);
-	assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.now_ms + 77);
+	assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.instant_ms + 77);
 	/* and that is its own from then on */
 	assert_int_equal(leasing_renew(leasing, "uid:1", "lock/a", 1, 0), OK);
-	assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.now_ms + 77);
+	assert_int_equal(leasing->lease.expires_ms, leasing->bench.txn.instant_ms + 77);
 	assert_int_equal(leasing->lease.fence, 1);
 	assert_int_equal(leasing_renew(leasing, "uid:1", "lock/a", 1, -1), BAD_INPUT);
 	assert_int_equal(leasing_renew(leasing, "uid:1", "lock/a", 1, LEASE_TTL_MAX_MS + 1), BAD_INPUT);

@@ -95,7 +95,7 @@ mirrored_rows(struct bench *bench, const struct session *session)
 static void
 ends(struct bench *bench, struct session *session, enum session_event event)
 {
-	assert_true(session_move(&bench->txn, session, event, bench->txn.now_ms, "over"));
+	assert_true(session_move(&bench->txn, session, event, txn_now(&bench->txn), "over"));
 	session_save(&bench->txn, session);
 }
 
