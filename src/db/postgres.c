@@ -2,6 +2,7 @@
 #include "db/postgres_reach.h"
 #include "db/postgres_rights.h"
 #include "db/postgres_store.h"
+#include "db/postgres_wake.h"
 #include "os/clock.h"
 #include "os/fault.h"
 #include "os/random.h"
@@ -10,9 +11,6 @@
 
 #define IDLE_MS "120000" /* a machine that vanished keeps others from the project's row no longer */
 #define CHANGED "22012"  /* division by zero, which our begin does on purpose and nothing else */
-#define NOW "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-#define BEGINS_PER_SWEEP 64 /* on average one of so many takes old keys of operations away ... */
-#define SWEEP_MAX "256"     /* ... at most so many, which is more than were made since */
 
 static struct postgres *
 store_of(struct db *db)
@@ -26,34 +24,9 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
-static enum status
-make_key(struct postgres *store, bool *sweep, struct buf *why)
-{
-	uint8_t random[(POSTGRES_KEY_SIZE - 1) / 2];
-
-	if (random_bytes(random, sizeof random) != OK)
-		return why_not(why, STORE_DOWN, "the system has no randomness to give");
-	for (size_t i = 0; i < sizeof random; i++)
-		snprintf(store->key + 2 * i, 3, "%02x", random[i]);
-	*sweep = random[0] % BEGINS_PER_SWEEP == 0;
-	return OK;
-}
-
-/* Of the project whose row we have, so that no two meet in it. */
-static void
-send_sweep(struct postgres *store)
-{
-	const struct db_value args[] = {DB_TEXT(store->project), DB_INT(POSTGRES_KEY_KEPT_MS)};
-
-	postgres_send(store,
-	              "DELETE FROM operation WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM operation o WHERE o.project = $1 AND"
-	              " o.at_ms < " NOW " - $2::bigint ORDER BY o.at_ms LIMIT " SWEEP_MAX "))",
-	              args, 2);
-}
-
 /* Where the clock was set back the instants go on ahead of it, as fast, until it has come there by itself. */
 #define SEEN "greatest(p.seen_ms, $2)"
-#define AHEAD "CASE WHEN " NOW " >= " SEEN " THEN 0 ELSE greatest(p.ahead_ms, " SEEN " - " NOW ") END"
+#define AHEAD "CASE WHEN " POSTGRES_NOW " >= " SEEN " THEN 0 ELSE greatest(p.ahead_ms, " SEEN " - " POSTGRES_NOW ") END"
 
 /*
  * Takes the project's row, making it if need be, and in the same moment the clock: what waits for the row is not yet timed.  What this
@@ -76,9 +49,10 @@ send_begin_writing(struct postgres *store, bool ahead)
 	              "set_config('idle_in_transaction_session_timeout', '" IDLE_MS "', true)",
 	              limit, 1);
 	postgres_send(store,
-	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " NOW ", 0,"
-	              " greatest($2::bigint, " NOW ")) ON CONFLICT (project) DO UPDATE SET ahead_ms = " AHEAD ","
-	              " seen_ms = greatest(p.seen_ms, $2, " NOW " + " AHEAD ") RETURNING seen_ms, moved),"
+	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " POSTGRES_NOW
+	              ", 0,"
+	              " greatest($2::bigint, " POSTGRES_NOW ")) ON CONFLICT (project) DO UPDATE SET ahead_ms = " AHEAD ","
+	              " seen_ms = greatest(p.seen_ms, $2, " POSTGRES_NOW " + " AHEAD ") RETURNING seen_ms, moved),"
 	              " o AS (INSERT INTO operation (project, at_ms, key) SELECT $1, p.seen_ms, $3 FROM p)"
 	              " SELECT seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1 / CASE WHEN $4::bigint >= 0 AND (moved <> "
 	              "''"
@@ -93,7 +67,8 @@ send_begin_reading(struct postgres *store)
 
 	send_plain(store, "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY");
 	postgres_send(store,
-	              "SELECT greatest(" NOW ", (SELECT greatest(p.seen_ms, " NOW " + CASE WHEN " NOW " >= p.seen_ms THEN 0 ELSE"
+	              "SELECT greatest(" POSTGRES_NOW ", (SELECT greatest(p.seen_ms, " POSTGRES_NOW " + CASE WHEN " POSTGRES_NOW
+	              " >= p.seen_ms THEN 0 ELSE"
 	              " p.ahead_ms END) FROM project p WHERE p.project = $1)), pg_backend_pid(),"
 	              " (SELECT schema FROM store), " POSTGRES_GRANTED ", (SELECT p.moved FROM project p WHERE p.project = $1)",
 	              project, 1);
@@ -190,7 +165,7 @@ postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 {
 	bool sweep = false;
 	PGresult *last;
-	enum status status = write ? make_key(store, &sweep, why) : OK;
+	enum status status = write ? postgres_make_key(store, &sweep, why) : OK;
 
 	if (status != OK)
 		return status;
@@ -208,7 +183,7 @@ postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 	if (status != OK && store->conn != NULL)
 		undo(store);
 	else if (sweep && status == OK)
-		send_sweep(store);
+		postgres_sweep(store);
 	return status;
 }
 
@@ -262,7 +237,7 @@ store_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 {
 	struct postgres *store = store_of(db);
 	bool sweep = false;
-	enum status status = write ? make_key(store, &sweep, why) : OK;
+	enum status status = write ? postgres_make_key(store, &sweep, why) : OK;
 
 	store->spoiled = OK;
 	if (status != OK)
@@ -282,7 +257,7 @@ store_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 		return store_begin(db, write, wait_ms, why);
 	postgres_begins(store);
 	if (sweep)
-		send_sweep(store);
+		postgres_sweep(store);
 	db->timed = false;
 	return OK;
 }

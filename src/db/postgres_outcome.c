@@ -5,6 +5,35 @@
  */
 #include "db/postgres_store.h"
 #include "os/clock.h"
+#include "os/random.h"
+
+#define BEGINS_PER_SWEEP 64 /* on average one of so many takes old keys of operations away ... */
+#define SWEEP_MAX "256"     /* ... at most so many, which is more than were made since */
+
+enum status
+postgres_make_key(struct postgres *store, bool *sweep, struct buf *why)
+{
+	uint8_t random[(POSTGRES_KEY_SIZE - 1) / 2];
+
+	if (random_bytes(random, sizeof random) != OK)
+		return why_not(why, STORE_DOWN, "the system has no randomness to give");
+	for (size_t i = 0; i < sizeof random; i++)
+		snprintf(store->key + 2 * i, 3, "%02x", random[i]);
+	*sweep = random[0] % BEGINS_PER_SWEEP == 0;
+	return OK;
+}
+
+/* Of the project whose row we have, so that no two meet in it. */
+void
+postgres_sweep(struct postgres *store)
+{
+	const struct db_value args[] = {DB_TEXT(store->project), DB_INT(POSTGRES_KEY_KEPT_MS)};
+
+	postgres_send(store,
+	              "DELETE FROM operation WHERE ctid = ANY (ARRAY(SELECT o.ctid FROM operation o WHERE o.project = $1 AND"
+	              " o.at_ms < " POSTGRES_NOW " - $2::bigint ORDER BY o.at_ms LIMIT " SWEEP_MAX "))",
+	              args, 2);
+}
 
 enum status
 postgres_unknown(const struct postgres *store, const char *what, struct buf *why)

@@ -1,4 +1,5 @@
 #include "db/postgres_store.h"
+#include "db/postgres_text.h"
 
 #include <errno.h>
 

@@ -84,6 +84,16 @@ enum status postgres_commit(struct postgres *store, struct buf *why) MUST_CHECK;
  */
 enum status postgres_outcome(struct postgres *store, struct buf *why) MUST_CHECK;
 
+/*
+ * A key for the next write transaction, in store->key; *sweep: it is this one's turn to take old ones away, which postgres_sweep
+ * queues in it, of the project whose row it has.  STORE_DOWN.
+ */
+enum status postgres_make_key(struct postgres *store, bool *sweep, struct buf *why) MUST_CHECK;
+void postgres_sweep(struct postgres *store);
+
+/* The server's clock, in ms. */
+#define POSTGRES_NOW "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
 /* OUTCOME_UNKNOWN: "... `what` while committing ...". */
 enum status postgres_unknown(const struct postgres *store, const char *what, struct buf *why);
 
@@ -98,14 +108,6 @@ int64_t postgres_newest(void);
 
 /* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
 enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
-
-/*
- * The names of folders and branches are bytes, and the server keeps nothing but UTF-8: each byte that is none stands there as a
- * character of private use, and comes back as it was.  in: *out is NULL when `text` can go as it is, else the caller's to free;
- * NO_MEMORY.  out: in place.
- */
-enum status postgres_text_in(const char *text, char **out) MUST_CHECK;
-void postgres_text_out(char *text);
 
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);
@@ -127,13 +129,6 @@ bool postgres_is_there(struct postgres *store);
  * what was wrong with the first that failed; the ones after it were not done.  store->conn is NULL if it was lost meanwhile.
  */
 enum status postgres_answers(struct postgres *store, PGresult **last, struct buf *why) MUST_CHECK;
-
-/* The engine's wake-up and proof, as db.h has it. */
-enum status postgres_listen(struct db *db, char address[WAKE_SIZE], struct buf *why);
-void postgres_wake(struct db *db, const char *address);
-void postgres_sleep(struct db *db, int64_t limit_ms);
-enum status postgres_prove(struct db *db, char proof[WAKE_SIZE], struct buf *why);
-bool postgres_proven(struct db *db, const char *proof);
 
 /* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>".  Sets store->state and store->again. */
 enum status postgres_why(struct postgres *store, const PGresult *result, struct buf *why);

@@ -1,5 +1,6 @@
 #include "base/str.h"
 #include "db/postgres_store.h"
+#include "db/postgres_text.h"
 
 /* A byte 0x80..0xff stands as the character U+10FF00 + byte, of private use: F4 8F, then BE or BF, then one more. */
 #define STANDIN_SIZE 4

@@ -1,4 +1,5 @@
 #include "db/postgres_store.h"
+#include "db/postgres_wake.h"
 
 #include "os/clock.h"
 #include "os/random.h"
