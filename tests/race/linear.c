@@ -150,16 +150,18 @@ acquire(struct actor *actor, uint32_t resource, int64_t pid)
 	struct held *held = &actor->held[resource];
 	char process[40] = "";
 	struct linear_op *op;
+	unsigned wait = throw_dice(actor, 2) * 60;
 	enum stile_status status;
 	json_t *document;
 
 	if (pid > 0)
 		snprintf(process, sizeof process, ",\"pid\":%lld", (long long)pid);
-	held->ttl_ms = pid == 0 && throw_dice(actor, 4) == 0 ? 20 : 60000;
+	/* one that waits might be granted it and lose it before it looks, and is told only that its wait is over */
+	held->ttl_ms = wait == 0 && pid == 0 && throw_dice(actor, 2) == 0 ? 20 : 60000;
 	op = call(actor, resource, LEASE_ACQUIRE, 0);
 	status = resident_call(actor->resident, &document, "lock acquire",
 	                       "{\"name\":\"r%u-%u\",\"slots\":%d,\"ttl\":%d,\"wait\":%u%s}", actor->scene->round, resource,
-	                       (int)slots_of(resource), (int)held->ttl_ms, throw_dice(actor, 2) * 60, process);
+	                       (int)slots_of(resource), (int)held->ttl_ms, wait, process);
 	op->got = held->fence = status == STILE_OK ? json_whole(document, "fence", 0) : 0;
 	op->slot = json_whole(document, "slot", 0);
 	op->at_ms = json_whole(document, "since_ms", 0);
