@@ -13,7 +13,7 @@ import stile_test
 
 LIMIT = stile_test.LIMIT
 # Tells what it is, then goes on when it is told to.
-WAIT = 'echo "$STILE_FENCE $STILE_SLOT $$"; read line; [ "$line" ] && exit $line'
+WAIT = 'echo "$STILE_FENCE $STILE_SLOT $$"; read line; exit ${line:-0}'
 
 
 class Holder:
@@ -47,6 +47,8 @@ class Holder:
         return self.ends()
 
     def ends(self):
+        """Ends by itself -> Result; its stdin stays open until then."""
+        self.process.wait(LIMIT)
         return stile_test.ends(self.process)
 
 
