@@ -10,9 +10,12 @@ The anomalies refuted:
 Rows: R42 R43 R60 R96 N2 N13
 Time limit: 300 s
 """
+import fcntl
 import os
 import select
 import signal
+import subprocess
+import termios
 import time
 import unittest
 
@@ -154,6 +157,44 @@ class Told(locking.Case):
         holder.process.send_signal(signal.SIGTERM)
         self.assertEqual(holder.ends().status, 128 + signal.SIGTERM)
         self.assertTrue(self.free("a"))
+
+
+    def test_what_the_terminal_tells_both_is_told_once(self):
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        how = self.repo.command(
+            [self.repo.stile, "lock", "run", "a", "--", "sh", "-c", 'trap "echo told" INT; echo ready; while :; do read line && exit 4; done'])
+
+        def on_terminal():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        process = subprocess.Popen(**how, stdin=slave, stdout=slave, stderr=slave, preexec_fn=on_terminal)
+        os.close(slave)
+        said = self.said_until(master, b"ready")
+        os.write(master, b"\x03")
+        said += self.said_until(master, b"told")
+        os.write(master, b"end\n")
+        self.assertEqual(process.wait(locking.LIMIT), 4)
+        self.assertEqual((said + self.rest(master)).count(b"told"), 1)
+        self.assertTrue(self.free("a"))
+
+    def said_until(self, fd, word):
+        said = b""
+        while word not in said:
+            self.assertTrue(select.select([fd], [], [], locking.LIMIT)[0], said)
+            said += os.read(fd, 1000)
+        return said
+
+    @staticmethod
+    def rest(fd):
+        said = b""
+        try:
+            while select.select([fd], [], [], 0)[0]:
+                said += os.read(fd, 1000)
+        except OSError:
+            pass  # the other end is closed
+        return said
 
 
 class ServerGone(locking.Case):
