@@ -2,8 +2,8 @@
  * Proof that a process lives: a byte of the file `anchors` in the store's folder, locked by the kernel for as long as the
  * descriptor is open here or in a child that has inherited it.  It is free the moment the last of them is gone, however they went.
  *
- * The byte is random, so none is ever used twice; it is locked before any row names it.  A name holds the boot, the file and
- * the byte: pids that are used again and namespaces don't matter.
+ * The byte is random, so none is ever used twice; it is locked before any row names it.  A name holds the boot, the file
+ * (device and inode) and the byte: pids that are used again and namespaces don't matter.
  */
 #ifndef OS_ANCHOR_H
 #define OS_ANCHOR_H

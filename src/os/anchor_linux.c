@@ -44,8 +44,8 @@ lock_some_byte(struct anchor *anchor, const char *path, struct buf *why)
 	lock = lock_of((int64_t)random);
 	if (fcntl(anchor->fd, F_OFD_SETLK, &lock) != 0)
 		return why_not(why, STORE_DOWN, "%s: can't be locked: %s", path, strerror(errno));
-	snprintf(anchor->name, sizeof anchor->name, "%s:%llu:%llu", boot, (unsigned long long)file.st_ino,
-	         (unsigned long long)random);
+	snprintf(anchor->name, sizeof anchor->name, "%s:%llu:%llu:%llu", boot, (unsigned long long)file.st_dev,
+	         (unsigned long long)file.st_ino, (unsigned long long)random);
 	return OK;
 }
 
@@ -75,19 +75,34 @@ anchor_leave(struct anchor *anchor)
 	anchor->fd = -1;
 }
 
-static enum liveness
-probe(int fd, const char *inode_and_byte)
+/* The next of the name's numbers; false when there is none. */
+static bool
+take_number(const char **text, unsigned long long *number)
 {
 	char *end;
-	unsigned long long inode = strtoull(inode_and_byte, &end, 10), byte;
+
+	if (**text != ':')
+		return false;
+	*number = strtoull(*text + 1, &end, 10);
+	*text = end;
+	return true;
+}
+
+/* Devices get other numbers at each boot; in one, files of two of them may have the same inode. */
+static enum liveness
+probe(int fd, const char *numbers, bool this_boot)
+{
+	unsigned long long device, inode, byte;
 	struct flock lock;
 	struct stat file;
 
-	if (*end != ':' || fstat(fd, &file) != 0 || file.st_ino != inode)
+	if (!take_number(&numbers, &device) || !take_number(&numbers, &inode) || !take_number(&numbers, &byte) ||
+	    (*numbers != '\0' && *numbers != ';'))
 		return LIVENESS_UNKNOWN;
-	byte = strtoull(end + 1, &end, 10);
+	if (fstat(fd, &file) != 0 || file.st_ino != inode || (this_boot && file.st_dev != device))
+		return LIVENESS_UNKNOWN;
 	lock = lock_of((int64_t)byte);
-	if ((*end != '\0' && *end != ';') || byte > INT64_MAX - 1 || fcntl(fd, F_OFD_GETLK, &lock) != 0)
+	if (byte > INT64_MAX - 1 || fcntl(fd, F_OFD_GETLK, &lock) != 0)
 		return LIVENESS_UNKNOWN;
 	return lock.l_type == F_UNLCK ? LIVENESS_DEAD : LIVENESS_ALIVE;
 }
@@ -98,16 +113,18 @@ anchor_liveness(const char *folder, const char *name, bool one_machine)
 	char path[4096], boot[BOOT_MAX];
 	const char *rest = strchr(name, ':');
 	enum liveness liveness;
+	bool this_boot;
 	int fd;
 
 	if (rest == NULL || clock_boot_name(boot) != OK)
 		return LIVENESS_UNKNOWN;
-	if (!one_machine && (strlen(boot) != (size_t)(rest - name) || memcmp(boot, name, strlen(boot)) != 0))
+	this_boot = strlen(boot) == (size_t)(rest - name) && memcmp(boot, name, strlen(boot)) == 0;
+	if (!one_machine && !this_boot)
 		return LIVENESS_UNKNOWN;
 	fd = open_file(folder, O_RDONLY | O_CLOEXEC, path, sizeof path);
 	if (fd < 0)
 		return LIVENESS_UNKNOWN;
-	liveness = probe(fd, rest + 1);
+	liveness = probe(fd, rest, this_boot);
 	close(fd);
 	return liveness;
 }

@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define SLOTS_MAX 4
+#define SLOTS_MAX 3
+#define CLOCK_MS 2 /* that two readings of clocks in whole ms may be apart */
 
 struct leased {
 	int64_t last;   /* fence */
@@ -12,6 +13,7 @@ struct leased {
 		int64_t fence; /* 0 = free */
 		int64_t until_ms;
 		int64_t process;
+		int64_t due_ns; /* on the processes' clock: it can't be overdue before */
 	} slots[SLOTS_MAX];
 };
 
@@ -32,6 +34,12 @@ slot_of(const struct linear_model *model, const struct leased *state, int64_t fe
 	return -1;
 }
 
+static int64_t
+due(const struct linear_op *op)
+{
+	return op->called + (op->until_ms - op->at_ms - CLOCK_MS) * 1000000;
+}
+
 static bool
 hold(struct leased *state, int64_t slot, const struct linear_op *op, int64_t until_ms)
 {
@@ -39,6 +47,7 @@ hold(struct leased *state, int64_t slot, const struct linear_op *op, int64_t unt
 	state->slots[slot].fence = state->last;
 	state->slots[slot].until_ms = until_ms;
 	state->slots[slot].process = op->process;
+	state->slots[slot].due_ns = until_ms == INT64_MAX ? INT64_MAX : due(op);
 	return true;
 }
 
@@ -57,13 +66,16 @@ acquire_unknown(const struct linear_model *model, struct leased *state, const st
 	return state->slots[first].until_ms < INT64_MAX && hold(state, first, op, INT64_MAX);
 }
 
-/* A refusal to one who holds it no more: another has its slot, or it was found overdue when another was let in beside. */
+/*
+ * A refusal to one who holds it no more: another has its slot, or whoever looked found it overdue, which it was if the instant
+ * of a later grant says so, or can have been as the processes' clock goes.
+ */
 static bool
-is_lost(struct leased *state, int64_t slot)
+is_lost(struct leased *state, int64_t slot, const struct linear_op *op)
 {
 	if (slot < 0)
 		return true;
-	if (state->slots[slot].until_ms > state->now_ms)
+	if (state->slots[slot].until_ms > state->now_ms && state->slots[slot].due_ns > op->returned)
 		return false;
 	memset(&state->slots[slot], 0, sizeof state->slots[slot]);
 	return true;
@@ -98,15 +110,16 @@ renew(const struct linear_model *model, struct leased *state, const struct linea
 
 	if (!is_known(op)) {
 		if (slot >= 0)
-			state->slots[slot].until_ms = INT64_MAX;
+			state->slots[slot].until_ms = state->slots[slot].due_ns = INT64_MAX;
 		return slot >= 0;
 	}
 	if (op->status == LINEAR_HELD)
-		return is_lost(state, slot);
+		return is_lost(state, slot, op);
 	if (op->status != LINEAR_OK || slot < 0 || op->at_ms < state->now_ms)
 		return false;
 	state->now_ms = op->at_ms;
 	state->slots[slot].until_ms = op->until_ms;
+	state->slots[slot].due_ns = due(op);
 	return true;
 }
 
@@ -116,7 +129,7 @@ release(const struct linear_model *model, struct leased *state, const struct lin
 	int64_t slot = slot_of(model, state, op->asked);
 
 	if (is_known(op) && op->status != LINEAR_OK)
-		return op->status == LINEAR_HELD && is_lost(state, slot);
+		return op->status == LINEAR_HELD && is_lost(state, slot, op);
 	if (slot < 0)
 		return false;
 	memset(&state->slots[slot], 0, sizeof state->slots[slot]);

@@ -193,6 +193,21 @@ of_a_file_that_was_replaced_nothing_is_known(void **state)
 	close(keeps);
 }
 
+/* Two clones of a codebase on two devices: both may have their file at the same inode. */
+static void
+of_a_file_with_that_inode_on_another_device_nothing_is_known(void **state)
+{
+	struct scene *scene = *state;
+	const char *colon = strchr(scene->anchor.name, ':');
+	char name[ANCHOR_SIZE];
+
+	snprintf(name, sizeof name, "%.*s:77777777%s", (int)(colon - scene->anchor.name), scene->anchor.name,
+	         strchr(colon + 1, ':'));
+	anchor_leave(&scene->anchor);
+	assert_int_equal(anchor_liveness(scene->folder, name, false), LIVENESS_UNKNOWN);
+	assert_int_equal(anchor_liveness(scene->folder, name, true), LIVENESS_UNKNOWN);
+}
+
 /* The same name, of another boot. */
 static void
 of_another_boot(char out[ANCHOR_SIZE], const char *name)
@@ -255,5 +270,6 @@ TESTS(TEST(it_is_held_until_it_is_left), TEST(another_process_sees_the_same),
       TEST(a_child_that_inherited_it_holds_it_until_it_is_killed),
       TEST(a_program_that_is_run_has_it_too_and_holds_it_while_it_is_stopped),
       TEST(many_are_held_beside_each_other_and_each_ends_alone), TEST(of_a_file_that_was_replaced_nothing_is_known),
+      TEST(of_a_file_with_that_inode_on_another_device_nothing_is_known),
       TEST(another_boots_is_unknown_unless_there_is_but_one_machine), TEST(what_is_no_name_of_ours_is_unknown),
       TEST(where_there_can_be_none_that_is_said_in_one_line))

@@ -184,7 +184,9 @@ an_overdue_lease_may_be_taken_from_its_deadline_on_and_is_lost_then(void **state
 	/* who is late, but first, has it still */
 	GOOD(&linear_lock, TAKE(1, 0, 1, 1, 10, 90), RENEW(1, 2, 3, 1, 95, 175), NOT_TAKEN(2, 4, 5), GIVE(1, 6, 7, 1));
 	BAD(&linear_lock, TAKE(1, 0, 1, 1, 10, 90), RENEW(1, 2, 3, 1, 95, 175), TAKE(2, 4, 5, 2, 174, 200));
-	BAD(&linear_lock, TAKE(1, 0, 1, 1, 10, 90), NOT_RENEWED(1, 2, 3, 1));
+	/* refused though nobody has it: somebody looked and found it overdue, if so much time went by */
+	BAD(&linear_lock, TAKE(1, 0, 1, 1, 10, 90), NOT_RENEWED(1, 2, 77000000, 1));
+	GOOD(&linear_lock, TAKE(1, 0, 1, 1, 10, 90), NOT_RENEWED(1, 2, 80000000, 1));
 }
 
 static void
