@@ -50,6 +50,7 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	db_run(txn->db, "DELETE FROM metric_recent WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM transcript WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM spend WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM active_task WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db,
 	       "DELETE FROM tractatus_seen WHERE project = $1 AND place IN (SELECT p.place FROM tractatus_place p"

@@ -1,3 +1,4 @@
+#include "verbs/lease_ask.h"
 #include "verbs/lease_hold.h"
 #include "verbs/tables.h"
 
@@ -55,19 +56,6 @@ read_names(struct work *work)
 }
 
 static enum status
-read_process(const struct call *call, struct process *out)
-{
-	int64_t pid = json_whole(call->args, "pid", 0);
-
-	*out = (struct process){0};
-	if (!json_is_integer(json_object_get(call->args, "pid")))
-		return OK;
-	if (pid < 1 || process_read(pid, out, NULL, NULL) != OK)
-		return why_not(call->why, BAD_INPUT, "--pid %lld: there is no such process here", (long long)pid);
-	return OK;
-}
-
-static enum status
 read_asks(struct work *work, int64_t ttl_ms)
 {
 	struct call *call = work->call;
@@ -80,23 +68,12 @@ read_asks(struct work *work, int64_t ttl_ms)
 	if (status == OK && json_is_integer(json_object_get(call->args, "slots")) && ask.slots < 1)
 		status = why_not(call->why, BAD_INPUT, "--slots: 1 to %d", LEASE_SLOTS_MAX);
 	if (status == OK)
-		status = read_process(call, &ask.process);
+		status = ask_process(call, &ask.process);
 	for (size_t i = 0; i < work->count; i++) {
 		work->asks[i] = ask;
 		work->asks[i].resource = work->names[i];
 	}
 	return status;
-}
-
-static void
-tell_holder(json_t *result, enum status status, const struct lease *other)
-{
-	if ((status != HELD && status != BUSY && status != CONFLICT) || other->fence == 0)
-		return;
-	json_object_set_new(result, "resource", json_string(other->resource));
-	json_object_set_new(result, "holder", json_string(other->actor));
-	json_object_set_new(result, "since_ms", json_integer(other->since_ms));
-	json_object_set_new(result, "until_ms", json_integer(other->expires_ms));
 }
 
 static enum status

@@ -21,6 +21,7 @@ extern const struct verb_table verbs_diagnose;
 extern const struct verb_table verbs_view;
 extern const struct verb_table verbs_store;
 extern const struct verb_table verbs_lock;
+extern const struct verb_table verbs_task;
 
 #define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
 #define PARAMS(list) (list), sizeof(list) / sizeof *(list)
