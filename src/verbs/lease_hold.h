@@ -51,4 +51,7 @@ enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
  */
 enum status hold_run(struct hold *hold, char *const *command, bool alone, int *exit, struct buf *why) MUST_CHECK;
 
+/* The same with the descriptors that it reads and writes, of which it has copies; and all is still held afterwards. */
+enum status hold_filter(struct hold *hold, char *const *command, int in, int out, int *exit, struct buf *why) MUST_CHECK;
+
 #endif

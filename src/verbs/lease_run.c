@@ -17,6 +17,7 @@
 
 struct running {
 	struct hold *hold;
+	int in, out; /* what the command reads and writes; -1 = as we do */
 	bool lost, killed;
 	struct buf *why;
 };
@@ -70,10 +71,14 @@ say(const char *name, int64_t number)
 }
 
 static void
-become(const struct hold *hold, char *const *command, bool alone, const struct attend *attend, pid_t parent)
+become(const struct running *running, char *const *command, bool alone, const struct attend *attend, pid_t parent)
 {
+	const struct hold *hold = running->hold;
 	int error;
 
+	if ((running->in >= 0 && dup2(running->in, STDIN_FILENO) < 0) ||
+	    (running->out >= 0 && dup2(running->out, STDOUT_FILENO) < 0))
+		_exit(126);
 	if (alone)
 		fcntl(hold->anchor.fd, F_SETFD, FD_CLOEXEC);
 	say("STILE_FENCE", hold->leases[0].fence);
@@ -112,31 +117,55 @@ end(struct running *running, int *exit, struct buf *why)
 	return status;
 }
 
-enum status
-hold_run(struct hold *hold, char *const *command, bool alone, int *exit, struct buf *why)
+static enum status
+start_and_wait(struct running *running, char *const *command, bool alone, int *exit, struct buf *why)
 {
-	struct buf renewing;
-	struct running running = {.hold = hold, .why = &renewing};
 	pid_t parent = getpid(), pid;
 	struct attend attend;
-	enum status status;
+	int error;
 
-	buf_init(&renewing, WHY_MAX);
 	fflush(stdout);
 	attend_begin(&attend);
 	pid = fork();
 	if (pid == 0)
-		become(hold, command, alone, &attend, parent);
-	if (pid < 0) {
-		attend_end(&attend);
-		status = why_not(why, IO_FAILED, "no process can be made: %s", strerror(errno));
-		if (hold_release(hold, NULL) != OK)
-			return status;
-		return status;
-	}
-	*exit = attend_wait_ticking(pid, renew_after(hold), tick, &running);
+		become(running, command, alone, &attend, parent);
+	error = errno;
+	if (pid > 0)
+		*exit = attend_wait_ticking(pid, renew_after(running->hold), tick, running);
 	attend_end(&attend);
-	status = end(&running, exit, why);
+	return pid > 0 ? OK : why_not(why, IO_FAILED, "no process can be made: %s", strerror(error));
+}
+
+enum status
+hold_run(struct hold *hold, char *const *command, bool alone, int *exit, struct buf *why)
+{
+	struct buf renewing;
+	struct running running = {.hold = hold, .in = -1, .out = -1, .why = &renewing};
+	enum status status;
+
+	buf_init(&renewing, WHY_MAX);
+	status = start_and_wait(&running, command, alone, exit, why);
+	if (status == OK)
+		status = end(&running, exit, why);
+	else if (hold_release(hold, NULL) != OK)
+		*exit = -1;
+	buf_release(&renewing);
+	return status;
+}
+
+enum status
+hold_filter(struct hold *hold, char *const *command, int in, int out, int *exit, struct buf *why)
+{
+	struct buf renewing;
+	struct running running = {.hold = hold, .in = in, .out = out, .why = &renewing};
+	enum status status;
+
+	buf_init(&renewing, WHY_MAX);
+	status = start_and_wait(&running, command, false, exit, why);
+	if (status == OK && running.lost) {
+		*exit = EXIT_LOST;
+		status = why_not(why, HELD, "the lease was lost while the command ran: %.900s", renewing.data);
+	}
 	buf_release(&renewing);
 	return status;
 }

@@ -200,6 +200,10 @@ static const struct {
 	{"import conflicts", "{}", NULL},
 	{"export tractatus", NULL, "writes files that the caller names"},
 	{"view tractatus", NULL, "runs a command between transactions of its own"},
+	{"file write", NULL, "changes files that the caller names"},
+	{"file append", NULL, "changes files that the caller names"},
+	{"file create", NULL, "changes files that the caller names"},
+	{"file update", NULL, "runs a command, and changes files that the caller names"},
 	{"diagnose", NULL, "runs racing processes on scratch copies, not on this store"},
 };
 #define WAYS (sizeof ways / sizeof *ways)
