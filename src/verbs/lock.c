@@ -1,9 +1,12 @@
+#include "os/clock.h"
+#include "os/sidecar.h"
 #include "verbs/lease_ask.h"
 #include "verbs/lease_hold.h"
 #include "verbs/tables.h"
 
 #define PREFIX "lock/"
 #define NAME_MAX_BYTES 200
+#define SIDECAR_RENEW_MS 2000
 
 /* `lock run|acquire|renew|release|list|break|role`: named locks, and semaphores with --slots. */
 struct work {
@@ -90,9 +93,40 @@ take(struct work *work, struct hold *hold, int64_t wait_ms, bool stays)
 	return status;
 }
 
+static int64_t
+renew_meanwhile(void *data)
+{
+	struct hold *hold = data;
+	int64_t left_ms;
+
+	if (hold_renew(hold, SIDECAR_RENEW_MS, NULL) > OK)
+		return -1;
+	left_ms = (hold->safe_boot_ms - clock_boot_ms()) / 3;
+	return left_ms < 1 ? 1 : left_ms;
+}
+
+/* The file's locks too, for programs that know nothing of us, within what is left of the wait. */
+static enum status
+take_sidecar(struct work *work, struct hold *hold, int64_t began_ms, struct sidecar *out)
+{
+	struct call *call = work->call;
+	int64_t wait_ms = json_whole(call->args, "wait", HOLD_WAIT_MS);
+	struct sidecar_tick tick = {renew_meanwhile, hold, (hold->safe_boot_ms - clock_boot_ms()) / 3};
+	enum status status = sidecar_take(out, arg(call, "sidecar"), began_ms + wait_ms, json_truth(call->args, "close"), &tick,
+	                                  call->why);
+
+	if (status == BUSY && wait_ms == 0)
+		status = HELD;
+	if (status != OK && hold_release(hold, NULL) != OK)
+		return status;
+	return status;
+}
+
 static enum status
 run_run(struct call *call)
 {
+	struct sidecar sidecar = {-1, -1};
+	int64_t began_ms = clock_boot_ms();
 	struct work work = {.call = call};
 	struct hold hold;
 	int64_t ours = json_whole(call->args, "status", -1);
@@ -102,8 +136,11 @@ run_run(struct call *call)
 		status = why_not(call->why, BAD_INPUT, "--status: 1 to 255");
 	if (status == OK)
 		status = take(&work, &hold, HOLD_WAIT_MS, true);
+	if (status == OK && arg(call, "sidecar") != NULL)
+		status = take_sidecar(&work, &hold, began_ms, &sidecar);
 	if (status == OK)
 		status = hold_run(&hold, call->command, json_truth(call->args, "close"), &call->exit, call->why);
+	sidecar_leave(&sidecar);
 	if (status != OK && ours > 0)
 		call->exit = (int)ours;
 	return status;
@@ -295,6 +332,8 @@ static const struct param run_params[] = {
 	{"ttl", PARAM_DURATION, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
      false},
 	{"status", PARAM_WHOLE, "N", "ends with N instead of 121 to 124 when stile refuses or fails", false, false, false},
+	{"sidecar", PARAM_TEXT, "FILE", "also hold flock and lockf of FILE, which programs take that don't come through stile",
+     false, false, false},
 	{"close", PARAM_FLAG, NULL, "what the command leaves running doesn't hold it", false, false, false},
 	SESSION,
 	{"command", PARAM_COMMAND, "CMD...", "the command and its words, run without a shell; its exit status is this one's", true,
@@ -335,7 +374,7 @@ static const struct param role_params[] = {
 static const struct verb verbs[] = {
 	{"lock run",
      "run a command while a lock is held; 121 refused, 122 busy, 123 lease lost, 124 store: it was not run to its end",
-     DOES_WRITE | DOES_RUN, NULL, PARAMS(run_params), run_run},
+     DOES_WRITE | DOES_RUN | DOES_OPEN_PATH, NULL, PARAMS(run_params), run_run},
 	{"lock acquire", "take a lock and answer with its fence", DOES_WRITE, NULL, PARAMS(acquire_params), run_acquire},
 	{"lock renew", "hold a lock for longer", DOES_WRITE, NULL, PARAMS(renew_params), run_renew},
 	{"lock release", "give a lock back; the next in line has it at once", DOES_WRITE, NULL, PARAMS(release_params),
