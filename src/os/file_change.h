@@ -19,7 +19,7 @@ enum file_change_kind { FILE_REPLACES, FILE_CREATES, FILE_APPENDS };
 
 struct file_change {
 	enum file_change_kind kind;
-	struct target target;
+	struct file_target target;
 	const char *data; /* the caller's */
 	size_t len;
 	int fd; /* of the file that is appended to, else -1 */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 static enum status
-check_place(const struct target *target, struct buf *why)
+check_place(const struct file_target *target, struct buf *why)
 {
 	struct statfs found;
 	const char *foreign;
@@ -92,7 +92,7 @@ file_change_append(struct file_change *change, const char *path, const void *dat
 
 /* A file system without the flag has links. */
 static bool
-put_once(const struct target *target)
+put_once(const struct file_target *target)
 {
 	if (renameat2(AT_FDCWD, target->temporary, AT_FDCWD, target->path, RENAME_NOREPLACE) == 0)
 		return true;
@@ -178,7 +178,7 @@ file_change_make(struct file_change *change, struct buf *why)
 enum status
 file_change_settle(struct file_change *change, struct buf *why)
 {
-	const struct target *target = &change->target;
+	const struct file_target *target = &change->target;
 
 	if (change->there) {
 		if (target_compare(target->path, change->data, change->len, NULL) != OK)

@@ -14,7 +14,7 @@
 #define TEMPORARY_DIGITS 16
 
 enum status
-target_resolve(const char *path, struct target *target, struct buf *why)
+target_resolve(const char *path, struct file_target *target, struct buf *why)
 {
 	struct stat link;
 
@@ -33,7 +33,7 @@ target_resolve(const char *path, struct target *target, struct buf *why)
 }
 
 enum status
-target_name_temporary(struct target *target, struct buf *why)
+target_name_temporary(struct file_target *target, struct buf *why)
 {
 	uint64_t random;
 	int len;
@@ -67,7 +67,7 @@ file_write_all(int fd, const char *data, size_t len)
 
 /* The owner and mode that the new file must have. */
 static bool
-dress(int fd, const struct target *target, mode_t mode)
+dress(int fd, const struct file_target *target, mode_t mode)
 {
 	const struct stat *like = target->there ? &target->file : &target->parent;
 	struct stat now;
@@ -83,7 +83,7 @@ dress(int fd, const struct target *target, mode_t mode)
 }
 
 enum status
-target_write_temporary(const struct target *target, const void *data, size_t len, mode_t mode, struct buf *why)
+target_write_temporary(const struct file_target *target, const void *data, size_t len, mode_t mode, struct buf *why)
 {
 	int fd = open(target->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	int error = 0;
@@ -130,7 +130,8 @@ target_compare(const char *path, const void *data, size_t len, struct buf *why)
 }
 
 static enum status
-replace(const struct target *target, const struct file_seen *seen, const void *data, size_t len, mode_t mode, struct buf *why)
+replace(const struct file_target *target, const struct file_seen *seen, const void *data, size_t len, mode_t mode,
+        struct buf *why)
 {
 	enum status status = target_write_temporary(target, data, len, mode, why);
 
@@ -150,7 +151,7 @@ replace(const struct target *target, const struct file_seen *seen, const void *d
 enum status
 file_replace_seen(const char *path, const struct file_seen *seen, const void *data, size_t len, mode_t mode, struct buf *why)
 {
-	struct target target;
+	struct file_target target;
 	enum status status = target_resolve(path, &target, why);
 
 	if (status == OK)
@@ -177,7 +178,7 @@ void
 file_sweep(const char *path)
 {
 	char left[PATH_SIZE + sizeof(struct dirent)];
-	struct target target;
+	struct file_target target;
 	struct dirent **names;
 	int count = target_resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, alphasort) : -1;
 
@@ -191,7 +192,7 @@ file_sweep(const char *path)
 }
 
 enum status
-target_check_file(const struct target *target, struct buf *why)
+target_check_file(const struct file_target *target, struct buf *why)
 {
 	uid_t me = geteuid();
 
@@ -209,7 +210,7 @@ target_check_file(const struct target *target, struct buf *why)
 enum status
 file_may_replace(const char *path, struct buf *why)
 {
-	struct target target;
+	struct file_target target;
 	enum status status = target_resolve(path, &target, why);
 
 	if (status != OK)
