@@ -119,6 +119,8 @@ witness_awake(void *arg, char boot[BOOT_MAX])
 struct way {
 	struct race *race;
 	struct anchor anchor;
+	char folder[PATH_SIZE];
+	struct witness witness;
 	char wake[WAKE_SIZE];
 	struct lease lease;
 	bool tend;
@@ -168,13 +170,12 @@ release(struct txn *txn, void *arg, struct buf *why)
 static enum status
 take_slot(struct engine *engine, struct way *way, struct buf *why)
 {
-	char folder[PATH_SIZE];
-	enum status status = paths_join(folder, sizeof folder, way->race->trial->folder, "store");
-	struct witness witness = {witness_anchor, witness_process, witness_awake, folder};
+	enum status status = paths_join(way->folder, sizeof way->folder, way->race->trial->folder, "store");
 
-	engine->witness = &witness;
+	way->witness = (struct witness){witness_anchor, witness_process, witness_awake, way->folder};
+	engine->witness = &way->witness;
 	if (status == OK)
-		status = anchor_take(&way->anchor, folder, why);
+		status = anchor_take(&way->anchor, way->folder, why);
 	if (status == OK)
 		status = engine->db->ops->listen(engine->db, way->wake, why);
 	if (status == OK)
