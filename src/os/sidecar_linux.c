@@ -40,6 +40,15 @@ arm(const struct wait *wait)
 	timer_settime(wait->timer, TIMER_ABSTIME, &when, NULL);
 }
 
+/* What else is done must not be interrupted. */
+static void
+disarm(const struct wait *wait)
+{
+	const struct itimerspec never = {0};
+
+	timer_settime(wait->timer, 0, &never, NULL);
+}
+
 static bool
 try_lock(int fd, bool is_flock, bool blocks)
 {
@@ -91,7 +100,9 @@ refuse(const struct wait *wait, int fd, bool is_flock)
 static enum status
 wait_for(struct wait *wait, int fd, bool is_flock)
 {
-	while (!try_lock(fd, is_flock, false)) {
+	bool taken = false;
+
+	while (!taken && !try_lock(fd, is_flock, false)) {
 		int64_t now_ms = clock_boot_ms();
 
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EACCES && errno != EINTR)
@@ -107,8 +118,8 @@ wait_for(struct wait *wait, int fd, bool is_flock)
 			continue;
 		}
 		arm(wait);
-		if (try_lock(fd, is_flock, true))
-			return OK;
+		taken = try_lock(fd, is_flock, true);
+		disarm(wait);
 	}
 	return OK;
 }

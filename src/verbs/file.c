@@ -211,19 +211,21 @@ close_line(struct work *work)
 	return buf_status(content) == OK ? OK : why_not(work->call->why, buf_status(content), "at most %zu bytes", CONTENT_MAX);
 }
 
-/* Anew, when the file came to be between the look and the line. */
+/* Anew, when the file was made or replaced between the look and the line; the second time nobody of ours can do that. */
 static enum status
 append(struct work *work)
 {
-	enum status status = CONFLICT;
+	enum status status = CONFLICT, taken = OK;
 
-	for (int tries = 0; tries < 3 && status == CONFLICT; tries++) {
+	for (int tries = 0; tries < 3; tries++) {
 		file_change_release(&work->change);
 		status = file_change_append(&work->change, work->path, work->content.data, work->content.len, 0666, work->call->why);
 		if (status == OK)
 			status = make(work);
-		if (!work->change.there)
+		if (status != CONFLICT || !work->change.there)
 			break;
+		if (!work->held && (taken = take_own(work)) != OK)
+			return taken;
 	}
 	return status;
 }

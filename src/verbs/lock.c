@@ -97,12 +97,13 @@ static int64_t
 renew_meanwhile(void *data)
 {
 	struct hold *hold = data;
-	int64_t left_ms;
+	enum status status = hold_renew(hold, SIDECAR_RENEW_MS, NULL);
+	int64_t left_ms = hold->safe_boot_ms - clock_boot_ms();
 
-	if (hold_renew(hold, SIDECAR_RENEW_MS, NULL) > OK)
+	/* what can't be renewed in time is lost */
+	if ((status > OK && status != BUSY) || left_ms <= 0)
 		return -1;
-	left_ms = (hold->safe_boot_ms - clock_boot_ms()) / 3;
-	return left_ms < 1 ? 1 : left_ms;
+	return left_ms / 3 + 1;
 }
 
 /* The file's locks too, for programs that know nothing of us, within what is left of the wait. */
