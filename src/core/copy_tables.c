@@ -89,6 +89,10 @@ static const struct copy_table tables[] = {
 	TABLE(turn, 2, 2, "session, fence",
           ", turn, state, actor, slot, resumed, bound, cold_retries, question, answer, began_ms, ended_ms", 14),
 	TABLE(turn_key, 500, 1, "name", ", session", 3),
+	TABLE(task, 100, 1, "task", ", actor, session, fence, claimed_ms, done_ms, result", 8),
+	TABLE(active_task, 500, 1, "session", ", task, set_ms", 4),
+	TABLE(token, 500, 1, "token", ", generation, issuer, session, scope, digest, issued_ms, expires_ms, consumer, consumed_ms",
+          11),
 	/* the last: whoever begins to write in a project may have made its row */
 	{"project", "SELECT " PROJECT " FROM project WHERE project = $1", NULL,
      "INSERT INTO project (" PROJECT ") VALUES (" V7 ") ON CONFLICT (project) DO UPDATE SET created_ms = excluded.created_ms,"

@@ -32,7 +32,17 @@ engine_release(struct engine *engine, bool process_ends)
 }
 
 static enum status
-run(struct engine *engine, bool write, rule_function *rule, void *arg, struct buf *why)
+not_confirmed(struct buf *why)
+{
+	char reason[WHY_MAX] = "";
+
+	if (why != NULL)
+		snprintf(reason, sizeof reason, "%s", why->data);
+	return why_not(why, OUTCOME_UNKNOWN, "it was done, but whether it still was the caller's to do can't be told: %.900s", reason);
+}
+
+static enum status
+run(struct engine *engine, bool write, rule_function *rule, effect_function *effect, void *arg, struct buf *why)
 {
 	enum status status = db_begin_ahead(engine->db, write, engine->wait_ms, why), committed;
 	struct txn txn = {.db = engine->db,
@@ -47,10 +57,12 @@ run(struct engine *engine, bool write, rule_function *rule, void *arg, struct bu
 	if (engine->db->timed)
 		txn.instant_ms = engine->db->now_ms;
 	status = rule(&txn, arg, why);
+	if (status == OK && effect != NULL && (status = effect(arg, why)) != OK)
+		txn.keep = false;
 	if (status == OK || txn.keep) {
 		committed = db_commit(engine->db, why);
 		if (committed != OK)
-			status = committed;
+			status = status == OK && effect != NULL ? not_confirmed(why) : committed;
 	} else {
 		db_rollback(engine->db);
 		if (engine->db->unsettled)
@@ -63,11 +75,17 @@ run(struct engine *engine, bool write, rule_function *rule, void *arg, struct bu
 enum status
 engine_run(struct engine *engine, rule_function *rule, void *arg, struct buf *why)
 {
-	return run(engine, true, rule, arg, why);
+	return run(engine, true, rule, NULL, arg, why);
+}
+
+enum status
+engine_run_with(struct engine *engine, rule_function *rule, effect_function *effect, void *arg, struct buf *why)
+{
+	return run(engine, true, rule, effect, arg, why);
 }
 
 enum status
 engine_read(struct engine *engine, rule_function *rule, void *arg, struct buf *why)
 {
-	return run(engine, false, rule, arg, why);
+	return run(engine, false, rule, NULL, arg, why);
 }

@@ -66,6 +66,16 @@ struct engine {
 /* Runs `rule` as a write.  The rule's own status, or BUSY, STORE_DOWN, OUTCOME_UNKNOWN with `why`.  May block for wait_ms. */
 enum status engine_run(struct engine *engine, rule_function *rule, void *arg, struct buf *why) MUST_CHECK;
 
+/*
+ * The one effect outside the store that a rule's fence protects: all of it was prepared before, and it is made once, after the
+ * rule's last statement and before COMMIT.  What it returns unless OK ends the transaction.
+ */
+typedef enum status effect_function(void *arg, struct buf *why);
+
+/* The same with an effect.  OUTCOME_UNKNOWN also when the effect was made and the commit then failed. */
+enum status engine_run_with(struct engine *engine, rule_function *rule, effect_function *effect, void *arg,
+                            struct buf *why) MUST_CHECK;
+
 /* Runs `rule` as a read: nothing it runs may write. */
 enum status engine_read(struct engine *engine, rule_function *rule, void *arg, struct buf *why) MUST_CHECK;
 

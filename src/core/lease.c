@@ -48,6 +48,12 @@ check_ask(const struct lease_ask *ask, struct buf *why)
 }
 
 static enum status
+closed(const struct resource *resource, struct buf *why)
+{
+	return why_not(why, CONFLICT, "%s: it is over, and nobody is given it again", resource->name);
+}
+
+static enum status
 set_slots(struct resource *resource, int64_t slots, int64_t now_ms, struct buf *why)
 {
 	const struct lease *holder = resource_nearest(resource);
@@ -130,7 +136,7 @@ lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, s
 	if (status != OK)
 		return status;
 	resource_tend(txn, &resource);
-	status = set_slots(&resource, ask->slots, txn_now(txn), why);
+	status = resource.slots == 0 ? closed(&resource, why) : set_slots(&resource, ask->slots, txn_now(txn), why);
 	if (status == OK && ask->shared && resource.slots > 1)
 		status = why_not(why, CONFLICT, "%s has %lld slots; it can't be shared", ask->resource, (long long)resource.slots);
 	if (status != OK) {
@@ -150,9 +156,8 @@ lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, s
 	return status;
 }
 
-/* A session's own are also its sub-agents' and its shells', which can't be told apart. */
-static bool
-is_callers(const struct txn *txn, const struct lease *lease)
+bool
+lease_is_callers(const struct txn *txn, const struct lease *lease)
 {
 	size_t len = strlen(lease->session);
 
@@ -170,9 +175,20 @@ find_own(struct txn *txn, struct resource *resource, int64_t fence, struct lease
 	snprintf(what, sizeof what, "%s: not held with fence %lld", resource->name, (long long)fence);
 	if (*out == NULL)
 		return refuse(HELD, what, resource_nearest(resource), txn_now(txn), "; what it protected may be another's now", why);
-	if (!is_callers(txn, &(*out)->lease))
+	if (!lease_is_callers(txn, &(*out)->lease))
 		return refuse(NOT_ALLOWED, resource->name, &(*out)->lease, txn_now(txn), ", and not by you", why);
 	return OK;
+}
+
+/* The same, and nobody could take it over by now. */
+static enum status
+find_good(struct txn *txn, struct resource *resource, int64_t fence, struct leased **out, struct buf *why)
+{
+	enum status status = find_own(txn, resource, fence, out, why);
+
+	if (status == OK && txn_now(txn) >= (*out)->lease.expires_ms && lease_liveness(txn, &(*out)->lease) != LIVENESS_ALIVE)
+		return refuse(HELD, resource->name, &(*out)->lease, txn_now(txn), "; renew it first", why);
+	return status;
 }
 
 enum status
@@ -239,10 +255,7 @@ lease_check(struct txn *txn, const char *name, int64_t fence, struct lease *out,
 
 	if (status != OK)
 		return status;
-	status = find_own(txn, &resource, fence, &mine, why);
-	if (status == OK && txn_now(txn) >= mine->lease.expires_ms && lease_liveness(txn, &mine->lease) != LIVENESS_ALIVE &&
-	    !lease_is_proven(txn, &mine->lease))
-		status = refuse(HELD, name, &mine->lease, txn_now(txn), "; renew it first", why);
+	status = find_good(txn, &resource, fence, &mine, why);
 	if (status == OK)
 		*out = mine->lease;
 	resource_release(&resource);
@@ -259,6 +272,62 @@ state_of(struct resource *resource, int64_t ticket, struct lease *out, struct bu
 		return why_not(why, NO_SUCH, "%s: the ticket %lld is gone: its time was over", resource->name, (long long)ticket);
 	*out = mine->lease;
 	return mine->lease.fence > 0 ? OK : QUEUED;
+}
+
+enum status
+lease_holder(struct txn *txn, const char *name, struct lease *out, struct buf *why)
+{
+	struct resource resource;
+	const struct lease *nearest;
+	enum status status = resource_load(txn, name, &resource, why);
+
+	if (status != OK)
+		return status;
+	nearest = resource_nearest(&resource);
+	status = nearest == NULL ? NO_SUCH : HELD;
+	for (size_t i = 0; i < resource.count && status == HELD; i++)
+		if (resource.items[i].lease.fence > 0 && lease_is_callers(txn, &resource.items[i].lease)) {
+			*out = resource.items[i].lease;
+			status = OK;
+		}
+	if (status != OK)
+		status = refuse(status, name, nearest, txn_now(txn), nearest == NULL ? "" : ", not by you", why);
+	resource_release(&resource);
+	return status;
+}
+
+static void
+turn_away(struct txn *txn, struct resource *resource)
+{
+	for (size_t i = 0; i < resource->count; i++)
+		if (resource->items[i].lease.fence == 0) {
+			resource->items[i].change = LEASE_GONE;
+			txn->db->ops->wake(txn->db, resource->items[i].lease.wake);
+		}
+}
+
+enum status
+lease_close(struct txn *txn, const char *name, int64_t fence, struct lease *out, struct buf *why)
+{
+	struct resource resource;
+	struct leased *mine;
+	enum status status = resource_load(txn, name, &resource, why);
+
+	if (status != OK)
+		return status;
+	status = find_good(txn, &resource, fence, &mine, why);
+	if (status == OK) {
+		*out = mine->lease;
+		resource_end(txn, &resource, mine, "done");
+		turn_away(txn, &resource);
+		resource.slots = 0;
+		resource_save(txn, &resource);
+		/* more may wait than were loaded */
+		db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = $2 AND fence = 0", DB_TEXT(txn->project),
+		       DB_TEXT(name));
+	}
+	resource_release(&resource);
+	return status;
 }
 
 enum status
@@ -313,7 +382,11 @@ lease_give_up(struct txn *txn, const char *name, int64_t ticket, struct lease *o
 		if (mine != NULL)
 			mine->change = LEASE_GONE;
 		resource_tend(txn, &resource);
-		status = refuse(BUSY, name, resource_nearest(&resource), txn_now(txn), "; the wait for it is over, try again", why);
+		if (resource_nearest(&resource) != NULL)
+			*out = *resource_nearest(&resource);
+		status = resource.slots == 0 ? closed(&resource, why)
+		                             : refuse(BUSY, name, resource_nearest(&resource), txn_now(txn),
+		                                      "; the wait for it is over, try again", why);
 		save(txn, &resource);
 	}
 	resource_release(&resource);

@@ -11,6 +11,7 @@
  *   alive      held                  challenged: it has LEASE_CHALLENGE_MS to renew, on a clock that stops in suspend
  *
  * A maximum hold, where there is one, is a deadline that no renewal moves.
+ * A resource can be closed: what it stood for is over, and nobody is ever granted it again.
  *
  * Called inside a write transaction unless it says otherwise; never blocks.  Times are milliseconds on the store's clock.
  */
@@ -80,7 +81,7 @@ struct witness {
  * OK        *out is the caller's lease
  * HELD      no slot is free and `ask->wait` is false; *out is the holder whose deadline is nearest
  * QUEUED    a ticket was taken; *out is it, and whoever frees a slot grants it
- * CONFLICT  waiting would close a ring, which `why` names; or the resource is in use with another number of slots
+ * CONFLICT  waiting would close a ring, which `why` names; the resource is in use with another number of slots, or closed
  * BAD_INPUT a name, number of slots or duration that can't be
  */
 enum status lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, struct buf *why) MUST_CHECK;
@@ -91,12 +92,18 @@ enum status lease_acquire(struct txn *txn, const struct lease_ask *ask, struct l
  */
 enum status lease_release(struct txn *txn, const char *resource, int64_t fence, struct buf *why) MUST_CHECK;
 
+/* The caller's own lease with that fence ends, and the resource is closed: who waits for it waits in vain.  As lease_check. */
+enum status lease_close(struct txn *txn, const char *resource, int64_t fence, struct lease *out, struct buf *why) MUST_CHECK;
+
 /* Its deadline moves on by its ttl, or by `ttl_ms` if that isn't 0.  As lease_release; HELD also past the maximum. */
 enum status lease_renew(struct txn *txn, const char *resource, int64_t fence, int64_t ttl_ms, struct lease *out,
                         struct buf *why) MUST_CHECK;
 
 /* At an effect: OK if the caller holds it with that fence now.  As lease_release.  May be called in a read transaction. */
 enum status lease_check(struct txn *txn, const char *resource, int64_t fence, struct lease *out, struct buf *why) MUST_CHECK;
+
+/* The one that the caller holds it by.  HELD by another only, NO_SUCH by nobody. */
+enum status lease_holder(struct txn *txn, const char *resource, struct lease *out, struct buf *why) MUST_CHECK;
 
 /*
  * Of a ticket: OK when it was granted (*out), QUEUED, NO_SUCH when it is gone: its time was over, or its waiter seemed dead.
@@ -108,7 +115,10 @@ enum status lease_look(struct txn *txn, const char *resource, int64_t ticket, st
 /* Frees what is dead or overdue, challenges, and grants. */
 enum status lease_tend(struct txn *txn, const char *resource, struct buf *why) MUST_CHECK;
 
-/* A waiter's time is over.  OK when it was granted meanwhile: it has the lease (*out).  BUSY with `why`: who holds it. */
+/*
+ * A waiter's time is over.  OK when it was granted meanwhile: it has the lease (*out).  BUSY with `why`: who holds it (*out, if
+ * anybody does).  CONFLICT: it is closed.
+ */
 enum status lease_give_up(struct txn *txn, const char *resource, int64_t ticket, struct lease *out, struct buf *why) MUST_CHECK;
 
 /* Ends the lease with that fence, or all of the resource if 0, whoever's it is: by a person who knows.  NO_SUCH when nothing is held. */
@@ -129,6 +139,9 @@ enum status lease_set_priority(struct txn *txn, const char *role, int64_t priori
 
 /* All that were set, as JSON objects added to `out`: role, priority. */
 enum status lease_roles(struct txn *txn, json_t *out, struct buf *why) MUST_CHECK;
+
+/* Whether it is the caller's own: a session's are also its sub-agents' and its shells', which can't be told apart. */
+bool lease_is_callers(const struct txn *txn, const struct lease *lease);
 
 json_t *lease_json(const struct lease *lease);
 

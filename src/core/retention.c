@@ -26,12 +26,14 @@ retention_due(struct txn *txn, bool *due, struct buf *why)
 		status = db_ask(txn->db, &rows, why,
 		                "SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms "
 		                "LIMIT 1),"
-		                " (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1)",
+		                " (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1),"
+		                " (SELECT expires_ms FROM token WHERE project = $1 ORDER BY expires_ms LIMIT 1)",
 		                DB_TEXT(txn->project));
 	if (status != OK)
 		return status;
 	*due = (!db_is_null(&rows, 0, 0) && db_int(&rows, 0, 0) < txn_now(txn) - sessions_ms) ||
-	       (!db_is_null(&rows, 0, 1) && db_int(&rows, 0, 1) < txn_now(txn) - audit_ms);
+	       (!db_is_null(&rows, 0, 1) && db_int(&rows, 0, 1) < txn_now(txn) - audit_ms) ||
+	       (!db_is_null(&rows, 0, 2) && db_int(&rows, 0, 2) < txn_now(txn) - audit_ms);
 	db_rows_release(&rows);
 	return OK;
 }
@@ -50,6 +52,7 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	db_run(txn->db, "DELETE FROM metric_recent WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM transcript WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM spend WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM active_task WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM turn WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM turn_key WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
@@ -100,6 +103,16 @@ remove_rows(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
 	return OK;
 }
 
+/* Queued.  As long as the trail tells of one, so does it itself. */
+static void
+remove_tokens(struct txn *txn, int64_t before_ms)
+{
+	db_run(txn->db,
+	       "DELETE FROM token WHERE project = $1 AND token IN (SELECT t.token FROM token t WHERE t.project = $1"
+	       " AND t.expires_ms < $2 ORDER BY t.expires_ms LIMIT $3)",
+	       DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_ROWS));
+}
+
 enum status
 retention_apply(struct txn *txn, struct retention *out, struct buf *why)
 {
@@ -111,5 +124,7 @@ retention_apply(struct txn *txn, struct retention *out, struct buf *why)
 		status = remove_sessions(txn, txn_now(txn) - sessions_ms, &out->sessions, why);
 	if (status == OK)
 		status = remove_rows(txn, txn_now(txn) - audit_ms, &out->rows, why);
+	if (status == OK)
+		remove_tokens(txn, txn_now(txn) - audit_ms);
 	return status;
 }

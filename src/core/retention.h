@@ -1,8 +1,8 @@
 /*
- * What is old goes: sessions that ended, or were lost, with all that is theirs, and rows of the trail.  Nothing that stands is
+ * What is old goes: sessions that ended, or were lost, with all that is theirs, rows of the trail, and tokens that can't be consumed.  Nothing that stands is
  * lost by it: no session that may go on, no instruction, no version of one.  An id of a session that went is nobody's again.
  *
- * Bounded: a go removes at most RETENTION_SESSIONS sessions and looks at RETENTION_ROWS rows of the trail; what is left is the
+ * Bounded: a go removes at most RETENTION_SESSIONS sessions and looks at RETENTION_ROWS rows of the trail and as many tokens; what is left is the
  * next one's.  The trail's newest row always stays: what is written later has a greater seq.
  */
 #ifndef CORE_RETENTION_H

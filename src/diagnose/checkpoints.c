@@ -159,6 +159,6 @@ look_at_sessions(struct race *race, struct buf *why)
 
 const struct target target_checkpoints = {
 	"checkpoints",
-	{prepare_file, write_file, look_at_file},
-	{prepare_session, start_session, look_at_sessions},
+	{.prepare = prepare_file, .write = write_file, .look = look_at_file},
+	{.prepare = prepare_session, .write = start_session, .look = look_at_sessions},
 };

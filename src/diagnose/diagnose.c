@@ -14,6 +14,14 @@ static const struct target *const targets[] = {
     &target_session_id,
     &target_lightrag_health,
     &target_instruction_history,
+    &target_token_opus,
+    &target_token_bash,
+    &target_lightrag_slots,
+    &target_task_start,
+    &target_active_task,
+    &target_file_append,
+    &target_daily_header,
+    &target_derived_doc,
 };
 
 const struct target *

@@ -196,6 +196,6 @@ look_at_instructions(struct race *race, struct buf *why)
 
 const struct target target_instruction_history = {
 	"instruction-history",
-	{prepare_file, write_file, look_at_file},
-	{prepare_instructions, add_instruction, look_at_instructions},
+	{.prepare = prepare_file, .write = write_file, .look = look_at_file},
+	{.prepare = prepare_instructions, .write = add_instruction, .look = look_at_instructions},
 };

@@ -124,6 +124,6 @@ look_at_counter(struct race *race, struct buf *why)
 
 const struct target target_lightrag_health = {
 	"lightrag-health",
-	{prepare_file, write_file, look_at_file},
-	{prepare_counter, write_counter, look_at_counter},
+	{.prepare = prepare_file, .write = write_file, .look = look_at_file},
+	{.prepare = prepare_counter, .write = write_counter, .look = look_at_counter},
 };

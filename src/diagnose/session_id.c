@@ -105,6 +105,6 @@ look_at_sessions(struct race *race, struct buf *why)
 
 const struct target target_session_id = {
 	"session-id",
-	{prepare, start_by_date, look_at_ids},
-	{prepare, start_session, look_at_sessions},
+	{.prepare = prepare, .write = start_by_date, .look = look_at_ids},
+	{.prepare = prepare, .write = start_session, .look = look_at_sessions},
 };

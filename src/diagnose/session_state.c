@@ -170,6 +170,6 @@ look_at_sessions(struct race *race, struct buf *why)
 
 const struct target target_session_state = {
 	"session-state",
-	{prepare_file, write_file, look_at_file},
-	{prepare_session, count_session, look_at_sessions},
+	{.prepare = prepare_file, .write = write_file, .look = look_at_file},
+	{.prepare = prepare_session, .write = count_session, .look = look_at_sessions},
 };

@@ -9,5 +9,13 @@ extern const struct target target_checkpoints;
 extern const struct target target_session_id;
 extern const struct target target_lightrag_health;
 extern const struct target target_instruction_history;
+extern const struct target target_token_opus;
+extern const struct target target_token_bash;
+extern const struct target target_lightrag_slots;
+extern const struct target target_task_start;
+extern const struct target target_active_task;
+extern const struct target target_file_append;
+extern const struct target target_daily_header;
+extern const struct target target_derived_doc;
 
 #endif

@@ -85,7 +85,14 @@ run_step(struct trial *trial, race_step *step, struct finding *finding, bool mak
 }
 
 static enum status
-write_as(struct trial *trial, race_step *step, struct writer *self, struct buf *why)
+write_guarded(struct engine *engine, const struct racer *racer, struct race *race, struct buf *why)
+{
+	race->engine = engine;
+	return racer->apart ? racer->write(race, why) : run_in(engine, racer->write, race, why);
+}
+
+static enum status
+write_as(struct trial *trial, const struct racer *racer, struct writer *self, struct buf *why)
 {
 	struct race race = {.trial = trial, .self = self};
 	struct engine engine;
@@ -95,17 +102,17 @@ write_as(struct trial *trial, race_step *step, struct writer *self, struct buf *
 		return status;
 	if (!barrier_meet(&trial->shared->ready, trial->limit_ms))
 		return why_not(why, BUSY, "the writers didn't all start in time");
-	return trial->guarded ? run_in(&engine, step, &race, why) : step(&race, why);
+	return trial->guarded ? write_guarded(&engine, racer, &race, why) : racer->write(&race, why);
 }
 
 static _Noreturn void
-be_writer(struct trial *trial, race_step *step, struct writer *self, const sigset_t *signals)
+be_writer(struct trial *trial, const struct racer *racer, struct writer *self, const sigset_t *signals)
 {
 	struct buf why;
 
 	sigprocmask(SIG_SETMASK, signals, NULL);
 	buf_init(&why, WHY_MAX);
-	self->status = write_as(trial, step, self, &why);
+	self->status = write_as(trial, racer, self, &why);
 	if (self->status != OK) {
 		barrier_give_up(&trial->shared->ready);
 		barrier_give_up(&trial->shared->between);
@@ -113,6 +120,33 @@ be_writer(struct trial *trial, race_step *step, struct writer *self, const sigse
 	snprintf(self->why, sizeof self->why, "%s", why.data);
 	self->done = true;
 	_exit(0);
+}
+
+static _Noreturn void
+be_victim(struct trial *trial, const struct racer *racer, struct buf *why)
+{
+	struct race race = {.trial = trial};
+	struct engine engine;
+
+	if (trial->guarded && open_engine(trial, false, &engine, why) != OK)
+		_exit(1);
+	race.engine = &engine;
+	if (racer->victim(&race, why) == OK)
+		kill(getpid(), SIGKILL);
+	_exit(1);
+}
+
+static enum status
+run_victim(struct trial *trial, const struct racer *racer, struct buf *why)
+{
+	pid_t pid = fork();
+	int how = 0;
+
+	if (pid == 0)
+		be_victim(trial, racer, why);
+	while (pid > 0 && waitpid(pid, &how, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0 && WIFSIGNALED(how) ? OK : why_not(why, IO_FAILED, "the process that was to be killed failed before");
 }
 
 /* Until no process holds the pipe's other end any more, or the limit is over. */
@@ -129,7 +163,7 @@ wait_for_all(int fd, int64_t limit_ms)
 
 /* Starts all writers and waits until every one of them is gone. */
 static enum status
-run_writers(struct trial *trial, race_step *step, struct buf *why)
+run_writers(struct trial *trial, const struct racer *racer, struct buf *why)
 {
 	pid_t pids[TRIAL_WRITERS_MAX];
 	sigset_t ending, before;
@@ -150,7 +184,7 @@ run_writers(struct trial *trial, race_step *step, struct buf *why)
 		if (pids[started] < 0)
 			break;
 		if (pids[started] == 0)
-			be_writer(trial, step, &trial->shared->writers[started], &ending);
+			be_writer(trial, racer, &trial->shared->writers[started], &ending);
 	}
 	close(alive[1]);
 	wait_for_all(alive[0], started == trial->writers ? trial->limit_ms : 0);
@@ -234,7 +268,7 @@ share_memory(struct trial *trial, struct buf *why)
 	for (unsigned i = 0; i < trial->writers; i++)
 		trial->shared->writers[i].number = i;
 	if (barrier_init(&trial->shared->ready, trial->writers) != OK ||
-	    barrier_init(&trial->shared->between, trial->writers) != OK)
+	    barrier_init(&trial->shared->between, trial->writers) != OK || barrier_init(&trial->shared->pair, 2) != OK)
 		return why_not(why, IO_FAILED, "no locks that processes can share here");
 	return OK;
 }
@@ -271,8 +305,10 @@ trial_run(struct trial *trial, const struct racer *racer, struct finding *out, s
 	trial->began_ms = clock_wall_ms();
 	if (status == OK)
 		status = run_step(trial, racer->prepare, NULL, true, why);
+	if (status == OK && racer->victim != NULL)
+		status = run_victim(trial, racer, why);
 	if (status == OK)
-		status = run_writers(trial, racer->write, why);
+		status = run_writers(trial, racer, why);
 	*out = (struct finding){.unfinished = true};
 	if (status == OK && all_done(trial, out))
 		look(trial, racer, out);
@@ -327,6 +363,17 @@ trial_own_session(struct race *race, enum arrival arrival, struct session *out, 
 
 	snprintf(name, sizeof name, "writer-%u", race->self->number);
 	return trial_session(race, name, arrival, out, why);
+}
+
+void
+trial_one_may(struct race *race, unsigned may, const char *did)
+{
+	struct finding *finding = race->finding;
+
+	finding->wanted = race->trial->writers;
+	finding->kept = may == 0 ? 0 : finding->wanted - (may - 1);
+	finding->strange = may == 0;
+	snprintf(finding->found, sizeof finding->found, "%u %s", may, did);
 }
 
 unsigned

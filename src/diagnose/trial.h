@@ -3,7 +3,8 @@
  *
  * A target says how: prepare the thing, one writer's change (read, trial_meet, write), and the look.  Unguarded these are
  * plain functions on files of the trial's folder.  Guarded each is one rule, run in one transaction (`race->txn`) of a store
- * of the trial's own, or in a project of its own: of the writers one can be inside, so their meeting ends by its limit, and each goes on alone.
+ * of the trial's own, or in a project of its own: of the writers one can be inside, so their meeting ends by its limit, and each
+ * goes on alone.  A change that is more than one rule (`apart`) runs its own transactions, on `race->engine`.
  *
  * To add a target: a file here with a `struct target`, and its row in diagnose.c.
  */
@@ -33,6 +34,8 @@ struct writer {
 struct trial_shared {
 	struct barrier ready;   /* all are there and have what they need */
 	struct barrier between; /* after their read, before their write */
+	struct barrier pair;    /* the first two that are inside of something at once */
+	unsigned inside, peak;  /* how many are, and were at most; guarded by the compiler's atomics */
 	struct writer writers[TRIAL_WRITERS_MAX];
 };
 
@@ -62,7 +65,8 @@ struct finding {
 /* What a step of a target is given. */
 struct race {
 	struct trial *trial;
-	struct txn *txn;         /* guarded only */
+	struct txn *txn;         /* guarded only, and not of a writer that is apart */
+	struct engine *engine;   /* of such a one only */
 	struct writer *self;     /* of a writer only */
 	struct finding *finding; /* of a look only */
 };
@@ -72,7 +76,9 @@ typedef enum status race_step(struct race *race, struct buf *why);
 struct racer {
 	race_step *prepare;
 	race_step *write;
-	race_step *look; /* BAD_INPUT: what is there can't be read */
+	race_step *look;   /* BAD_INPUT: what is there can't be read */
+	bool apart;        /* write runs its own transactions */
+	race_step *victim; /* done before them by a process that is then killed; NULL = none */
 };
 
 struct target {
@@ -102,6 +108,9 @@ enum status trial_own_session(struct race *race, enum arrival arrival, struct se
  */
 enum status trial_read_file(const struct race *race, const char *name, json_t **out, struct buf *why) MUST_CHECK;
 enum status trial_write_file(const struct race *race, const char *name, const json_t *value, struct buf *why) MUST_CHECK;
+
+/* A look at what only one may do, and `may` did: so many were told wrongly that they may. */
+void trial_one_may(struct race *race, unsigned may, const char *did);
 
 /* How many different ids, or numbers seen, the writers left. */
 unsigned trial_distinct_ids(const struct trial *trial);

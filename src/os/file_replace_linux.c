@@ -1,4 +1,4 @@
-#include "os/file.h"
+#include "os/file_parts.h"
 
 #include "base/str.h"
 #include "os/paths.h"
@@ -13,18 +13,8 @@
 #define TEMPORARY ".stile-"
 #define TEMPORARY_DIGITS 16
 
-/* A file that is to be replaced: links resolved, and how it and its folder are now. */
-struct target {
-	char path[PATH_SIZE];
-	char folder[PATH_SIZE];
-	char temporary[PATH_SIZE];
-	bool there;
-	struct stat file;
-	struct stat parent;
-};
-
-static enum status
-resolve(const char *path, struct target *target, struct buf *why)
+enum status
+target_resolve(const char *path, struct file_target *target, struct buf *why)
 {
 	struct stat link;
 
@@ -42,9 +32,8 @@ resolve(const char *path, struct target *target, struct buf *why)
 	return OK;
 }
 
-/* A name beside it that nobody has. */
-static enum status
-name_temporary(struct target *target, struct buf *why)
+enum status
+target_name_temporary(struct file_target *target, struct buf *why)
 {
 	uint64_t random;
 	int len;
@@ -78,7 +67,7 @@ file_write_all(int fd, const char *data, size_t len)
 
 /* The owner and mode that the new file must have. */
 static bool
-dress(int fd, const struct target *target, mode_t mode)
+dress(int fd, const struct file_target *target, mode_t mode)
 {
 	const struct stat *like = target->there ? &target->file : &target->parent;
 	struct stat now;
@@ -93,8 +82,8 @@ dress(int fd, const struct target *target, mode_t mode)
 	return fstat(fd, &now) == 0 && fchmod(fd, (now.st_mode & 07777) | (mode & 0700)) == 0;
 }
 
-static enum status
-write_temporary(const struct target *target, const void *data, size_t len, mode_t mode, struct buf *why)
+enum status
+target_write_temporary(const struct file_target *target, const void *data, size_t len, mode_t mode, struct buf *why)
 {
 	int fd = open(target->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	int error = 0;
@@ -108,8 +97,8 @@ write_temporary(const struct target *target, const void *data, size_t len, mode_
 	return error == 0 ? OK : why_not(why, IO_FAILED, "%s: can't be written: %s", target->path, strerror(error));
 }
 
-static bool
-sync_folder(const char *folder)
+bool
+target_sync_folder(const char *folder)
 {
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	bool done;
@@ -122,9 +111,8 @@ sync_folder(const char *folder)
 	return done;
 }
 
-/* CONFLICT when the file doesn't hold exactly `data`, or is there although `data` is NULL. */
-static enum status
-compare(const char *path, const void *data, size_t len, struct buf *why)
+enum status
+target_compare(const char *path, const void *data, size_t len, struct buf *why)
 {
 	struct buf now;
 	enum status status;
@@ -142,31 +130,32 @@ compare(const char *path, const void *data, size_t len, struct buf *why)
 }
 
 static enum status
-replace(const struct target *target, const struct file_seen *seen, const void *data, size_t len, mode_t mode, struct buf *why)
+replace(const struct file_target *target, const struct file_seen *seen, const void *data, size_t len, mode_t mode,
+        struct buf *why)
 {
-	enum status status = write_temporary(target, data, len, mode, why);
+	enum status status = target_write_temporary(target, data, len, mode, why);
 
 	if (status == OK && seen != NULL)
-		status = compare(target->path, seen->data, seen->len, why);
+		status = target_compare(target->path, seen->data, seen->len, why);
 	if (status == OK && rename(target->temporary, target->path) != 0)
 		status = why_not(why, IO_FAILED, "%s: can't be replaced: %s", target->path, strerror(errno));
 	if (status != OK) {
 		unlink(target->temporary);
 		return status;
 	}
-	if (!sync_folder(target->folder))
+	if (!target_sync_folder(target->folder))
 		return why_not(why, IO_FAILED, "%s: was replaced, but may not be on disk: %s", target->path, strerror(errno));
-	return compare(target->path, data, len, why);
+	return target_compare(target->path, data, len, why);
 }
 
 enum status
 file_replace_seen(const char *path, const struct file_seen *seen, const void *data, size_t len, mode_t mode, struct buf *why)
 {
-	struct target target;
-	enum status status = resolve(path, &target, why);
+	struct file_target target;
+	enum status status = target_resolve(path, &target, why);
 
 	if (status == OK)
-		status = name_temporary(&target, why);
+		status = target_name_temporary(&target, why);
 	return status == OK ? replace(&target, seen, data, len, mode, why) : status;
 }
 
@@ -189,9 +178,9 @@ void
 file_sweep(const char *path)
 {
 	char left[PATH_SIZE + sizeof(struct dirent)];
-	struct target target;
+	struct file_target target;
 	struct dirent **names;
-	int count = resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, alphasort) : -1;
+	int count = target_resolve(path, &target, NULL) == OK ? scandir(target.folder, &names, is_temporary, alphasort) : -1;
 
 	for (int i = 0; i < count; i++) {
 		snprintf(left, sizeof left, "%s/%s", target.folder, names[i]->d_name);
@@ -202,8 +191,8 @@ file_sweep(const char *path)
 		free(names);
 }
 
-static enum status
-check_file(const struct target *target, struct buf *why)
+enum status
+target_check_file(const struct file_target *target, struct buf *why)
 {
 	uid_t me = geteuid();
 
@@ -221,8 +210,8 @@ check_file(const struct target *target, struct buf *why)
 enum status
 file_may_replace(const char *path, struct buf *why)
 {
-	struct target target;
-	enum status status = resolve(path, &target, why);
+	struct file_target target;
+	enum status status = target_resolve(path, &target, why);
 
 	if (status != OK)
 		return status;
@@ -240,7 +229,7 @@ file_may_replace(const char *path, struct buf *why)
 		return why_not(why, IO_FAILED, "%s: is not a folder", target.folder);
 	if (faccessat(AT_FDCWD, target.folder, W_OK | X_OK, AT_EACCESS) != 0)
 		return why_not(why, IO_FAILED, "%s: can't be written: %s", target.folder, strerror(errno));
-	return target.there ? check_file(&target, why) : OK;
+	return target.there ? target_check_file(&target, why) : OK;
 }
 
 enum status
@@ -252,7 +241,7 @@ file_remove(const char *path, struct buf *why)
 		return why_not(why, IO_FAILED, "the path is too long: %s", path);
 	if (unlink(path) != 0)
 		return why_not(why, errno == ENOENT ? NO_SUCH : IO_FAILED, "%s: can't be removed: %s", path, strerror(errno));
-	if (!sync_folder(folder))
+	if (!target_sync_folder(folder))
 		return why_not(why, IO_FAILED, "%s: was removed, but may come back: %s", path, strerror(errno));
 	return OK;
 }

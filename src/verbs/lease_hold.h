@@ -64,4 +64,7 @@ enum status hold_command(struct hold *hold, const struct held_command *command, 
 /* The same, and gives all back in the end. */
 enum status hold_run(struct hold *hold, const struct held_command *command, int *exit, struct buf *why) MUST_CHECK;
 
+/* As hold_command, with the descriptors that it reads and writes. */
+enum status hold_filter(struct hold *hold, char *const *command, int in, int out, int *exit, struct buf *why) MUST_CHECK;
+
 #endif

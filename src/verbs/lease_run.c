@@ -101,6 +101,7 @@ hold_command(struct hold *hold, const struct held_command *command, int *exit, s
 	pid_t parent = getpid(), pid;
 	struct attend attend;
 	enum status status = OK;
+	int error;
 
 	buf_init(&renewing, WHY_MAX);
 	fflush(stdout);
@@ -108,10 +109,11 @@ hold_command(struct hold *hold, const struct held_command *command, int *exit, s
 	pid = fork();
 	if (pid == 0)
 		become(hold, command, &attend, parent);
+	error = errno;
 	if (command->started != NULL)
 		command->started(command->arg);
 	if (pid < 0)
-		status = why_not(why, IO_FAILED, "no process can be made: %s", strerror(errno));
+		status = why_not(why, IO_FAILED, "no process can be made: %s", strerror(error));
 	else
 		*exit = attend_wait_ticking(pid, renew_after(hold), tick, &running);
 	attend_end(&attend);
@@ -140,4 +142,26 @@ hold_run(struct hold *hold, const struct held_command *command, int *exit, struc
 	}
 	buf_release(&reason);
 	return status;
+}
+
+struct ends {
+	int in, out;
+};
+
+static void
+take_ends(void *arg)
+{
+	const struct ends *ends = arg;
+
+	if (dup2(ends->in, STDIN_FILENO) < 0 || dup2(ends->out, STDOUT_FILENO) < 0)
+		_exit(126);
+}
+
+enum status
+hold_filter(struct hold *hold, char *const *command, int in, int out, int *exit, struct buf *why)
+{
+	struct ends ends = {in, out};
+	const struct held_command held = {.words = command, .in_child = take_ends, .arg = &ends};
+
+	return hold_command(hold, &held, exit, why);
 }

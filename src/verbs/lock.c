@@ -1,8 +1,12 @@
+#include "os/clock.h"
+#include "os/sidecar.h"
+#include "verbs/lease_ask.h"
 #include "verbs/lease_hold.h"
 #include "verbs/tables.h"
 
 #define PREFIX "lock/"
 #define NAME_MAX_BYTES 200
+#define SIDECAR_RENEW_MS 2000
 
 /* `lock run|acquire|renew|release|list|break|role`: named locks, and semaphores with --slots. */
 struct work {
@@ -55,19 +59,6 @@ read_names(struct work *work)
 }
 
 static enum status
-read_process(const struct call *call, struct process *out)
-{
-	int64_t pid = json_whole(call->args, "pid", 0);
-
-	*out = (struct process){0};
-	if (!json_is_integer(json_object_get(call->args, "pid")))
-		return OK;
-	if (pid < 1 || process_read(pid, out, NULL, NULL) != OK)
-		return why_not(call->why, BAD_INPUT, "--pid %lld: there is no such process here", (long long)pid);
-	return OK;
-}
-
-static enum status
 read_asks(struct work *work, int64_t ttl_ms)
 {
 	struct call *call = work->call;
@@ -80,23 +71,12 @@ read_asks(struct work *work, int64_t ttl_ms)
 	if (status == OK && json_is_integer(json_object_get(call->args, "slots")) && ask.slots < 1)
 		status = why_not(call->why, BAD_INPUT, "--slots: 1 to %d", LEASE_SLOTS_MAX);
 	if (status == OK)
-		status = read_process(call, &ask.process);
+		status = ask_process(call, &ask.process);
 	for (size_t i = 0; i < work->count; i++) {
 		work->asks[i] = ask;
 		work->asks[i].resource = work->names[i];
 	}
 	return status;
-}
-
-static void
-tell_holder(json_t *result, enum status status, const struct lease *other)
-{
-	if ((status != HELD && status != BUSY && status != CONFLICT) || other->fence == 0)
-		return;
-	json_object_set_new(result, "resource", json_string(other->resource));
-	json_object_set_new(result, "holder", json_string(other->actor));
-	json_object_set_new(result, "since_ms", json_integer(other->since_ms));
-	json_object_set_new(result, "until_ms", json_integer(other->expires_ms));
 }
 
 static enum status
@@ -113,9 +93,41 @@ take(struct work *work, struct hold *hold, int64_t wait_ms, bool stays)
 	return status;
 }
 
+static int64_t
+renew_meanwhile(void *data)
+{
+	struct hold *hold = data;
+	enum status status = hold_renew(hold, SIDECAR_RENEW_MS, NULL);
+	int64_t left_ms = hold->safe_boot_ms - clock_boot_ms();
+
+	/* what can't be renewed in time is lost */
+	if ((status > OK && status != BUSY) || left_ms <= 0)
+		return -1;
+	return left_ms / 3 + 1;
+}
+
+/* The file's locks too, for programs that know nothing of us, within what is left of the wait. */
+static enum status
+take_sidecar(struct work *work, struct hold *hold, int64_t began_ms, struct sidecar *out)
+{
+	struct call *call = work->call;
+	int64_t wait_ms = json_whole(call->args, "wait", HOLD_WAIT_MS);
+	struct sidecar_tick tick = {renew_meanwhile, hold, (hold->safe_boot_ms - clock_boot_ms()) / 3};
+	enum status status = sidecar_take(out, arg(call, "sidecar"), began_ms + wait_ms, json_truth(call->args, "close"), &tick,
+	                                  call->why);
+
+	if (status == BUSY && wait_ms == 0)
+		status = HELD;
+	if (status != OK && hold_release(hold, NULL) != OK)
+		return status;
+	return status;
+}
+
 static enum status
 run_run(struct call *call)
 {
+	struct sidecar sidecar = {-1, -1};
+	int64_t began_ms = clock_boot_ms();
 	struct work work = {.call = call};
 	struct held_command command;
 	struct hold hold;
@@ -126,9 +138,12 @@ run_run(struct call *call)
 		status = why_not(call->why, BAD_INPUT, "--status: 1 to 255");
 	if (status == OK)
 		status = take(&work, &hold, HOLD_WAIT_MS, true);
+	if (status == OK && arg(call, "sidecar") != NULL)
+		status = take_sidecar(&work, &hold, began_ms, &sidecar);
 	command = (struct held_command){.words = call->command, .alone = json_truth(call->args, "close")};
 	if (status == OK)
 		status = hold_run(&hold, &command, &call->exit, call->why);
+	sidecar_leave(&sidecar);
 	if (status != OK && ours > 0 && ours <= 255)
 		call->exit = (int)ours;
 	return status;
@@ -321,6 +336,8 @@ static const struct param run_params[] = {
 	{"ttl", PARAM_DURATION, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
      false},
 	{"status", PARAM_WHOLE, "N", "ends with N instead of 121 to 124 when stile refuses or fails", false, false, false},
+	{"sidecar", PARAM_TEXT, "FILE", "also hold flock and lockf of FILE, which programs take that don't come through stile",
+     false, false, false},
 	{"close", PARAM_FLAG, NULL, "what the command leaves running doesn't hold it", false, false, false},
 	SESSION,
 	{"command", PARAM_COMMAND, "CMD...", "the command and its words, run without a shell; its exit status is this one's", true,
@@ -361,7 +378,7 @@ static const struct param role_params[] = {
 static const struct verb verbs[] = {
 	{"lock run",
      "run a command while a lock is held; 121 refused, 122 busy, 123 lease lost, 124 store: it was not run to its end",
-     DOES_WRITE | DOES_RUN, NULL, PARAMS(run_params), run_run},
+     DOES_WRITE | DOES_RUN | DOES_OPEN_PATH, NULL, PARAMS(run_params), run_run},
 	{"lock acquire", "take a lock and answer with its fence", DOES_WRITE, NULL, PARAMS(acquire_params), run_acquire},
 	{"lock renew", "hold a lock for longer", DOES_WRITE, NULL, PARAMS(renew_params), run_renew},
 	{"lock release", "give a lock back; the next in line has it at once", DOES_WRITE, NULL, PARAMS(release_params),

@@ -22,6 +22,9 @@ extern const struct verb_table verbs_view;
 extern const struct verb_table verbs_store;
 extern const struct verb_table verbs_lock;
 extern const struct verb_table verbs_turn;
+extern const struct verb_table verbs_task;
+extern const struct verb_table verbs_token;
+extern const struct verb_table verbs_file;
 
 #define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
 #define PARAMS(list) (list), sizeof(list) / sizeof *(list)

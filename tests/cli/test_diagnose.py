@@ -9,7 +9,9 @@ import unittest
 
 import stile_test
 
-TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history"]
+TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history", "token-opus", "token-bash",
+           "lightrag-slots", "task-start", "active-task", "file-append", "daily-header", "derived-doc"]
+LOSS = {"file-append": "TORN"}  # others: LAST_WRITER_WINS
 
 
 def tree(*tops):
@@ -63,7 +65,7 @@ class Collisions(stile_test.Case):
                 if row["mode"] == "guarded":
                     self.assertEqual((row["verdict"], row["found"]), ("SAFE", row["expected"]))
                 else:
-                    self.assertEqual(row["verdict"], "LAST_WRITER_WINS")
+                    self.assertEqual(row["verdict"], LOSS.get(row["target"], "LAST_WRITER_WINS"))
                     self.assertNotEqual(row["found"], row["expected"])
         self.assertEqual([row["mode"] for row in rows], ["unguarded", "guarded"] * len(TARGETS))
 
@@ -77,10 +79,34 @@ class Collisions(stile_test.Case):
         self.assertEqual(self.found("--target", "lightrag-health", "--writers", 7)[:2], ("fire_count 44", "fire_count 38"))
         self.assertEqual(self.found("--target", "lightrag-health", "--writers", 7, mode="guarded")[:2], ("fire_count 44",) * 2)
 
+    def test_a_token_is_consumed_by_all_who_look_or_by_one(self):
+        """R93, R94, R124"""
+        for target in ("token-opus", "token-bash"):
+            self.assertEqual(self.found("--target", target)[:2], ("1 consumed it", "4 consumed it"))
+            self.assertEqual(self.found("--target", target, mode="guarded"), ("1 consumed it", "1 consumed it", "SAFE"))
+
+    def test_a_killed_holders_slot_comes_back(self):
+        """R96, R124: both holders of the two slots are killed; two are inside at once again, and never three."""
+        self.assertEqual(self.found("--target", "lightrag-slots")[:2], ("4 let in, peak 2", "0 let in, peak 0"))
+        self.assertEqual(self.found("--target", "lightrag-slots", mode="guarded")[1:], ("4 let in, peak 2", "SAFE"))
+
+    def test_a_task_is_started_by_one_and_each_session_is_at_its_own(self):
+        """R99, R101"""
+        self.assertEqual(self.found("--target", "task-start")[1], "4 started it")
+        self.assertEqual(self.found("--target", "task-start", mode="guarded")[1:], ("1 started it", "SAFE"))
+        self.assertEqual(self.found("--target", "active-task", mode="guarded")[1:], ("4 at their own", "SAFE"))
+
+    def test_files_are_whole_made_once_and_never_in_silence_another_ones(self):
+        """R85, R88, R89, R102"""
+        for target, whole in (("file-append", "12 lines, 0 broken"), ("daily-header", "1 wrote the head, 4 entries"),
+                              ("derived-doc", "1 written, 3 told")):
+            self.assertEqual(self.found("--target", target, mode="guarded"), (whole, whole, "SAFE"))
+
     def test_many_writers(self):
         """R122"""
         for row in self.rows("--writers", 64 if stile_test.FULL else 24):
-            self.assertEqual(row["verdict"], "SAFE" if row["mode"] == "guarded" else "LAST_WRITER_WINS", row)
+            loss = LOSS.get(row["target"], "LAST_WRITER_WINS")
+            self.assertEqual(row["verdict"], "SAFE" if row["mode"] == "guarded" else loss, row)
 
     def test_targets_are_taken_in_any_of_the_ways_that_harnesses_have(self):
         """R123"""

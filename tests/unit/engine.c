@@ -209,10 +209,69 @@ an_id_bears_the_instant_of_its_transaction(void **state)
 	assert_memory_equal(plan.id, expected, 13);
 }
 
+/* The plan's answer is the rule's; the effect's is told here. */
+static enum status effect_answer;
+static int effects;
+
+static enum status
+effect(void *arg, struct buf *why)
+{
+	effects++;
+	return effect_answer == OK ? OK : why_not(why, effect_answer, "the effect failed");
+}
+
+static enum status
+run_with(struct scene *scene, struct plan *plan, enum status answer)
+{
+	buf_clear(&scene->why);
+	effect_answer = answer;
+	effects = 0;
+	return engine_run_with(&scene->engine, rule, effect, plan, &scene->why);
+}
+
+/* Rows: N2 */
+static void
+an_effect_is_made_once_and_only_if_its_rule_said_yes(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(run_with(scene, &(struct plan){.answer = HELD}, OK), HELD);
+	assert_int_equal(effects, 0);
+	assert_int_equal(run_with(scene, &(struct plan){.answer = HELD, .keep = true}, OK), HELD);
+	assert_int_equal(effects, 0);
+	assert_int_equal(run_with(scene, &(struct plan){.answer = OK}, OK), OK);
+	assert_int_equal(effects, 1);
+}
+
+static void
+a_rule_whose_effect_fails_leaves_nothing(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(run_with(scene, &(struct plan){.answer = OK, .keep = true}, IO_FAILED), IO_FAILED);
+	assert_string_equal(scene->why.data, "the effect failed");
+	assert_int_equal(messages(scene), 0);
+}
+
+/* Rows: R50 N2 */
+static void
+an_effect_whose_commit_fails_is_told_as_done_and_not_known_to_be_right(void **state)
+{
+	struct scene *scene = *state;
+
+	assert_int_equal(run_with(scene, &(struct plan){.answer = OK, .fail = true}, OK), OUTCOME_UNKNOWN);
+	assert_int_equal(effects, 1);
+	assert_non_null(strstr(scene->why.data, "it was done"));
+	assert_non_null(strstr(scene->why.data, "NOT NULL"));
+	assert_int_equal(messages(scene), 0);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 TESTS(TEST(what_a_rule_did_is_there_if_it_said_yes), TEST(nothing_of_a_rule_that_says_no_remains),
       TEST(a_lawful_no_may_be_kept), TEST(a_queued_statement_that_fails_fails_the_rule_at_the_next_answer),
       TEST(a_kept_no_that_cant_be_committed_is_the_stores_failure_and_says_so), TEST(answers_that_were_waited_for_are_counted),
       TEST(a_read_sees_what_was_committed), TEST(a_rule_has_one_instant_and_time_never_goes_back),
-      TEST(an_id_bears_the_instant_of_its_transaction))
+      TEST(an_id_bears_the_instant_of_its_transaction), TEST(an_effect_is_made_once_and_only_if_its_rule_said_yes),
+      TEST(a_rule_whose_effect_fails_leaves_nothing),
+      TEST(an_effect_whose_commit_fails_is_told_as_done_and_not_known_to_be_right))
