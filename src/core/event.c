@@ -1,6 +1,7 @@
 #include "core/event.h"
 
 #include "core/audit.h"
+#include "core/lease.h"
 
 void
 event_init(struct event *event)
@@ -54,8 +55,8 @@ effect_of(enum event_kind kind)
 	return &effects[0];
 }
 
-static enum status
-arrive(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+enum status
+event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct buf *why)
 {
 	struct session_start start = {
 	    .client = event->client,
@@ -76,7 +77,7 @@ arrive(struct txn *txn, const struct event *event, struct event_answer *answer, 
 		arrival = event->arrival;
 	else if (event->kind == EVENT_METRICS)
 		arrival = ARRIVAL_GLANCE;
-	return binding_arrive(txn, &start, arrival, &answer->arrived, why);
+	return binding_arrive(txn, &start, arrival, out, why);
 }
 
 /* Where it works and by which process, as the event says: a resumed session may be in another process and folder. */
@@ -118,42 +119,50 @@ open_generation(struct txn *txn, const struct event *event, struct event_answer 
  * A process that announces another conversation has left the one it had.  Told apart only if it hosts exactly one: a server
  * may host many at once.
  */
-static void
-end_superseded(struct txn *txn, const struct event *event, struct event_answer *answer)
+static enum status
+end_superseded(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session_list *others = &answer->arrived.others;
 	struct session *left = NULL;
 
 	if (event->kind != EVENT_START || event->arrival != ARRIVAL_RESUME || event->process.pid <= 0)
-		return;
+		return OK;
 	for (size_t i = 0; i < others->count; i++)
 		if (process_same(&others->items[i].process, &event->process)) {
 			if (left != NULL)
-				return;
+				return OK;
 			left = &others->items[i];
 		}
-	if (left != NULL && session_move(txn, left, SESSION_ENDS, event->began_ms, "resume"))
-		session_save(txn, left);
+	if (left == NULL || !session_move(txn, left, SESSION_ENDS, event->began_ms, "resume"))
+		return OK;
+	session_save(txn, left);
+	return lease_end_session(txn, left->id, why);
 }
 
-static void
-move(struct txn *txn, const struct event *event, struct event_answer *answer)
+/* Whether it is of those that move the session's state. */
+static bool
+may_move(const struct event *event, const struct session *session)
+{
+	/* the end of a conversation that `clear` already replaced is not the session's */
+	if (event->kind == EVENT_END && strcmp(session->client_session, event->client_session) != 0)
+		return false;
+	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
+	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
+		return false;
+	/* a sub-agent that ends when the turn, or the session, is over begins nothing */
+	return event->kind != EVENT_SUB_ENDS || (session->state != SESSION_IDLE && session->state != SESSION_ENDED);
+}
+
+static enum status
+move(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
 
-	if (effect->move < 0)
-		return;
-	/* the end of a conversation that `clear` already replaced is not the session's */
-	if (event->kind == EVENT_END && strcmp(session->client_session, event->client_session) != 0)
-		return;
-	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
-	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
-		return;
-	/* a sub-agent that ends when the turn, or the session, is over begins nothing */
-	if (event->kind == EVENT_SUB_ENDS && (session->state == SESSION_IDLE || session->state == SESSION_ENDED))
-		return;
-	session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail);
+	if (effect->move < 0 || !may_move(event, session) ||
+	    !session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail))
+		return OK;
+	return event->kind == EVENT_END ? lease_end_session(txn, session->id, why) : OK;
 }
 
 static void
@@ -217,7 +226,7 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
-	enum status status = arrive(txn, event, answer, why);
+	enum status status = event_arrive(txn, event, &answer->arrived, why);
 
 	if (status != OK)
 		return status;
@@ -225,13 +234,14 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 	txn->actor = actor;
 	answer->at_ms = txn->now_ms;
 	note_whereabouts(session, event);
-	move(txn, event, answer);
+	status = move(txn, event, answer, why);
 	open_generation(txn, event, answer);
-	end_superseded(txn, event, answer);
+	if (status == OK)
+		status = end_superseded(txn, event, answer, why);
 	session->event_ms = txn->now_ms;
 	count(txn, event, answer);
 	note_reaping(txn, answer);
-	if (event->can_speak)
+	if (status == OK && event->can_speak)
 		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
 	if (status == OK && may_report(txn, event, session))

@@ -72,6 +72,9 @@ void event_init(struct event *event);
 void event_release(struct event *event);
 void event_answer_release(struct event_answer *answer);
 
+/* The session that the event is of, made if need be: binding_arrive. */
+enum status event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct buf *why) MUST_CHECK;
+
 /* The rule (see engine.h): at most four round trips. */
 enum status event_apply(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;
 

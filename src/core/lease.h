@@ -54,6 +54,7 @@ struct lease_ask {
 	const char *resource;
 	int64_t slots;   /* 0 = as they are, or 1 */
 	bool shared;     /* beside others that share; only where there is one slot */
+	bool again;      /* what the session holds of it already is renewed */
 	bool wait;       /* a ticket is taken if need be */
 	int64_t wait_ms; /* 0 = without end */
 	int64_t ttl_ms;
@@ -113,8 +114,15 @@ enum status lease_give_up(struct txn *txn, const char *resource, int64_t ticket,
 /* Ends the lease with that fence, or all of the resource if 0, whoever's it is: by a person who knows.  NO_SUCH when nothing is held. */
 enum status lease_break(struct txn *txn, const char *resource, int64_t fence, size_t *count, struct buf *why) MUST_CHECK;
 
-/* Ends all that a session holds or waits for, save what an anchor proves: a command that is still at work. */
+/*
+ * Ends all that sessions hold or wait for, save what an anchor proves: a command that is still at work.  `sessions` are their
+ * ids, each followed by a blank.
+ */
+enum status lease_end_sessions(struct txn *txn, const char *sessions, struct buf *why) MUST_CHECK;
 enum status lease_end_session(struct txn *txn, const char *session, struct buf *why) MUST_CHECK;
+
+/* Renews what the session holds of the resource.  NO_SUCH when that is nothing. */
+enum status lease_renew_session(struct txn *txn, const char *resource, const char *session, struct buf *why) MUST_CHECK;
 
 /*
  * Everything under `prefix` ("lock/") that is held or waited for, and with `all` also what isn't, as JSON objects added to `out`:

@@ -94,6 +94,7 @@ static enum status
 check(const struct config *config, struct buf *why)
 {
 	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
+	const char *exclusive = config_get(config, "stile", "exclusive");
 	char section[LABEL_MAX + 20];
 	int64_t number, other;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
@@ -108,6 +109,8 @@ check(const struct config *config, struct buf *why)
 		status = config_duration(config, "stile", "error_window", &number, why);
 	if (status == OK && strcmp(fail, "open") != 0 && strcmp(fail, "closed") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
+	if (status == OK && strcmp(exclusive, "no") != 0 && strcmp(exclusive, "refuse") != 0 && strcmp(exclusive, "wait") != 0)
+		status = why_not(why, BAD_CONFIG, "config: [stile] exclusive = %s: it is no, refuse or wait", exclusive);
 	if (status == OK)
 		status = checkpoint_check(config, why);
 	if (status == OK)
