@@ -12,6 +12,8 @@ static const struct target *const targets[] = {
     &target_session_id,
     &target_lightrag_health,
     &target_instruction_history,
+    &target_turn_cold,
+    &target_turn_cold_to_warm,
 };
 
 const struct target *

@@ -9,5 +9,7 @@ extern const struct target target_checkpoints;
 extern const struct target target_session_id;
 extern const struct target target_lightrag_health;
 extern const struct target target_instruction_history;
+extern const struct target target_turn_cold;
+extern const struct target target_turn_cold_to_warm;
 
 #endif

@@ -79,28 +79,34 @@ run_step(struct trial *trial, race_step *step, struct finding *finding, bool mak
 	return status;
 }
 
-static enum status
-write_as(struct trial *trial, race_step *step, struct writer *self, struct buf *why)
+enum status
+trial_rule(struct race *race, race_step *step, struct buf *why)
 {
-	struct race race = {.trial = trial, .self = self};
+	return run_in(race->engine, step, race, why);
+}
+
+static enum status
+write_as(struct trial *trial, const struct racer *racer, struct writer *self, struct buf *why)
+{
 	struct engine engine;
+	struct race race = {.trial = trial, .self = self, .engine = &engine};
 	enum status status = trial->guarded ? open_engine(trial, false, &engine, why) : OK;
 
 	if (status != OK)
 		return status;
 	if (!barrier_meet(&trial->shared->ready, trial->limit_ms))
 		return why_not(why, BUSY, "the writers didn't all start in time");
-	return trial->guarded ? run_in(&engine, step, &race, why) : step(&race, why);
+	return trial->guarded && !trial->is_long ? run_in(&engine, racer->write, &race, why) : racer->write(&race, why);
 }
 
 static _Noreturn void
-be_writer(struct trial *trial, race_step *step, struct writer *self, const sigset_t *signals)
+be_writer(struct trial *trial, const struct racer *racer, struct writer *self, const sigset_t *signals)
 {
 	struct buf why;
 
 	sigprocmask(SIG_SETMASK, signals, NULL);
 	buf_init(&why, WHY_MAX);
-	self->status = write_as(trial, step, self, &why);
+	self->status = write_as(trial, racer, self, &why);
 	if (self->status != OK) {
 		barrier_give_up(&trial->shared->ready);
 		barrier_give_up(&trial->shared->between);
@@ -124,7 +130,7 @@ wait_for_all(int fd, int64_t limit_ms)
 
 /* Starts all writers and waits until every one of them is gone. */
 static enum status
-run_writers(struct trial *trial, race_step *step, struct buf *why)
+run_writers(struct trial *trial, const struct racer *racer, struct buf *why)
 {
 	pid_t pids[TRIAL_WRITERS_MAX];
 	sigset_t ending, before;
@@ -145,7 +151,7 @@ run_writers(struct trial *trial, race_step *step, struct buf *why)
 		if (pids[started] < 0)
 			break;
 		if (pids[started] == 0)
-			be_writer(trial, step, &trial->shared->writers[started], &ending);
+			be_writer(trial, racer, &trial->shared->writers[started], &ending);
 	}
 	close(alive[1]);
 	wait_for_all(alive[0], started == trial->writers ? trial->limit_ms : 0);
@@ -245,7 +251,7 @@ trial_run(struct trial *trial, const struct racer *racer, struct finding *out, s
 	if (status == OK)
 		status = run_step(trial, racer->prepare, NULL, true, why);
 	if (status == OK)
-		status = run_writers(trial, racer->write, why);
+		status = run_writers(trial, racer, why);
 	*out = (struct finding){.unfinished = true};
 	if (status == OK && all_done(trial, out))
 		look(trial, racer, out);

@@ -3,7 +3,8 @@
  *
  * A target says how: prepare the thing, one writer's change (read, trial_meet, write), and the look.  Unguarded these are
  * plain functions on files of the trial's folder.  Guarded each is one rule, run in one transaction (`race->txn`) of a store
- * of the trial's own: of the writers one can be inside, so their meeting ends by its limit, and each goes on alone.
+ * of the trial's own: of the writers one can be inside, so their meeting ends by its limit, and each goes on alone.  A writer
+ * that is long runs rules of its own (trial_rule), and one can be inside of what it holds between them.
  *
  * To add a target: a file here with a `struct target`, and its row in diagnose.c.
  */
@@ -45,6 +46,7 @@ struct trial {
 	diagnose_open_store *open_store;
 	struct trial_shared *shared;
 	char expected[TRIAL_TEXT]; /* filled by prepare */
+	bool is_long; /* set by prepare: a guarded writer is given an engine, and no transaction */
 };
 
 /* What a look found, counted: the verdict comes from this alone. */
@@ -61,6 +63,7 @@ struct finding {
 struct race {
 	struct trial *trial;
 	struct txn *txn;         /* guarded only */
+	struct engine *engine;   /* of a guarded writer whose turn is longer than a transaction */
 	struct writer *self;     /* of a writer only */
 	struct finding *finding; /* of a look only */
 };
@@ -87,6 +90,9 @@ enum status trial_run(struct trial *trial, const struct racer *racer, struct fin
 
 /* For a writer between its read and its write.  BUSY when unguarded ones don't all come: then nothing is shown. */
 enum status trial_meet(struct race *race, struct buf *why) MUST_CHECK;
+
+/* Runs a step of a long writer as a rule. */
+enum status trial_rule(struct race *race, race_step *step, struct buf *why) MUST_CHECK;
 
 /* The session of that name, made if need be; the transaction is its from here on. */
 enum status trial_session(struct race *race, const char *name, enum arrival arrival, struct session *out,

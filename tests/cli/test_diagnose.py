@@ -9,7 +9,7 @@ import unittest
 
 import stile_test
 
-TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history"]
+TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history", "turn-cold", "turn-cold-to-warm"]
 
 
 def tree(*tops):
