@@ -357,6 +357,8 @@ lease_give_up(struct txn *txn, const char *name, int64_t ticket, struct lease *o
 		if (mine != NULL)
 			mine->change = LEASE_GONE;
 		resource_tend(txn, &resource);
+		if (resource_nearest(&resource) != NULL)
+			*out = *resource_nearest(&resource);
 		status = refuse(BUSY, name, resource_nearest(&resource), txn->now_ms, "; the wait for it is over, try again", why);
 		save(txn, &resource);
 	}

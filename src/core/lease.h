@@ -108,7 +108,10 @@ enum status lease_look(struct txn *txn, const char *resource, int64_t ticket, st
 /* Frees what is dead or overdue, challenges, and grants. */
 enum status lease_tend(struct txn *txn, const char *resource, struct buf *why) MUST_CHECK;
 
-/* A waiter's time is over.  OK when it was granted meanwhile: it has the lease (*out).  BUSY with `why`: who holds it. */
+/*
+ * A waiter's time is over.  OK when it was granted meanwhile: it has the lease (*out).  BUSY with `why`: who holds it, if
+ * somebody does also in *out.
+ */
 enum status lease_give_up(struct txn *txn, const char *resource, int64_t ticket, struct lease *out, struct buf *why) MUST_CHECK;
 
 /* Ends the lease with that fence, or all of the resource if 0, whoever's it is: by a person who knows.  NO_SUCH when nothing is held. */
