@@ -1,7 +1,6 @@
 #include "core/event.h"
 
 #include "core/audit.h"
-#include "core/lease.h"
 
 void
 event_init(struct event *event)
@@ -115,28 +114,36 @@ open_generation(struct txn *txn, const struct event *event, struct event_answer 
 	spend_open_generation(txn, session->id, event->transcript, event->transcript_size);
 }
 
+static void
+note_end(struct event_answer *answer, const struct session *session)
+{
+	size_t len = strlen(answer->ended);
+
+	snprintf(answer->ended + len, sizeof answer->ended - len, "%s ", session->id);
+}
+
 /*
  * A process that announces another conversation has left the one it had.  Told apart only if it hosts exactly one: a server
  * may host many at once.
  */
-static enum status
-end_superseded(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+static void
+end_superseded(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session_list *others = &answer->arrived.others;
 	struct session *left = NULL;
 
 	if (event->kind != EVENT_START || event->arrival != ARRIVAL_RESUME || event->process.pid <= 0)
-		return OK;
+		return;
 	for (size_t i = 0; i < others->count; i++)
 		if (process_same(&others->items[i].process, &event->process)) {
 			if (left != NULL)
-				return OK;
+				return;
 			left = &others->items[i];
 		}
 	if (left == NULL || !session_move(txn, left, SESSION_ENDS, event->began_ms, "resume"))
-		return OK;
+		return;
 	session_save(txn, left);
-	return lease_end_session(txn, left->id, why);
+	note_end(answer, left);
 }
 
 /* Whether it is of those that move the session's state. */
@@ -153,16 +160,16 @@ may_move(const struct event *event, const struct session *session)
 	return event->kind != EVENT_SUB_ENDS || (session->state != SESSION_IDLE && session->state != SESSION_ENDED);
 }
 
-static enum status
-move(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+static void
+move(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
 
-	if (effect->move < 0 || !may_move(event, session) ||
-	    !session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail))
-		return OK;
-	return event->kind == EVENT_END ? lease_end_session(txn, session->id, why) : OK;
+	if (effect->move < 0 || !may_move(event, session))
+		return;
+	if (session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail) && event->kind == EVENT_END)
+		note_end(answer, session);
 }
 
 static void
@@ -234,14 +241,13 @@ event_apply(struct txn *txn, const struct event *event, struct event_answer *ans
 	txn->actor = actor;
 	answer->at_ms = txn->now_ms;
 	note_whereabouts(session, event);
-	status = move(txn, event, answer, why);
+	move(txn, event, answer);
 	open_generation(txn, event, answer);
-	if (status == OK)
-		status = end_superseded(txn, event, answer, why);
+	end_superseded(txn, event, answer);
 	session->event_ms = txn->now_ms;
 	count(txn, event, answer);
 	note_reaping(txn, answer);
-	if (status == OK && event->can_speak)
+	if (event->can_speak)
 		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
 	if (status == OK && may_report(txn, event, session))

@@ -66,6 +66,7 @@ struct event_answer {
 	struct checkpoint_list told;
 	struct instruction_news news; /* to be told to the model */
 	bool reap_due;
+	char ended[2 * ID_SIZE + 1]; /* sessions that ended by it: what they hold by single steps is over (lease_end_sessions) */
 };
 
 void event_init(struct event *event);

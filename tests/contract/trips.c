@@ -177,7 +177,7 @@ static const struct {
 	{"instruction retire", "{\"id\":\"inst_002\",\"session\":\"%s\"}", NULL},
 	{"status", "{}", NULL},
 	{"lock acquire", "{\"name\":\"a\"}", NULL},
-	{"lock acquire", "{\"name\":\"b\",\"session\":\"%s\",\"slots\":2,\"role\":\"night\"}", NULL},
+	{"lock acquire", "{\"name\":\"b\",\"session\":\"%s\",\"slots\":2}", NULL},
 	{"lock acquire", "{\"name\":\"c\",\"also\":[\"d\"],\"wait\":1000}", NULL},
 	{"lock renew", "{\"name\":\"a\",\"fence\":1}", NULL},
 	{"lock list", "{}", NULL},
