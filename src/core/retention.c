@@ -53,8 +53,10 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM turn WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM turn_key WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
-	db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project), DB_TEXT(session));
-	db_run(txn->db, "DELETE FROM resource WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project),
+	       DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM resource WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project),
+	       DB_TEXT(session));
 	db_run(txn->db,
 	       "DELETE FROM tractatus_seen WHERE project = $1 AND place IN (SELECT p.place FROM tractatus_place p"
 	       " WHERE p.project = $1) AND name IN ('view/' || $2, 'history/' || $2)",
@@ -137,10 +139,11 @@ enum status
 retention_known_ids(struct txn *txn, json_t *out, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT value FROM binding WHERE value <> $1 UNION SELECT client_session FROM session"
-	                            " UNION SELECT resumed FROM turn UNION SELECT bound FROM turn UNION SELECT path FROM transcript",
-	                            DB_TEXT(""));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT value FROM binding WHERE value <> $1 UNION SELECT client_session FROM session"
+	           " UNION SELECT resumed FROM turn UNION SELECT bound FROM turn UNION SELECT path FROM transcript",
+	           DB_TEXT(""));
 
 	if (status != OK)
 		return status;

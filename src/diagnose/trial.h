@@ -46,7 +46,7 @@ struct trial {
 	diagnose_open_store *open_store;
 	struct trial_shared *shared;
 	char expected[TRIAL_TEXT]; /* filled by prepare */
-	bool is_long; /* set by prepare: a guarded writer is given an engine, and no transaction */
+	bool is_long;              /* set by prepare: a guarded writer is given an engine, and no transaction */
 };
 
 /* What a look found, counted: the verdict comes from this alone. */

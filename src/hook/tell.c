@@ -34,7 +34,8 @@ tell_refusal(const struct event *event, const char *why, struct hook_answer *out
 	buf_printf(&out->reason, "stile: %s", why);
 	if (out->deny)
 		return;
-	buf_printf(&out->to_model, "%sStile: your prompts and tools are blocked for now: %s", out->to_model.len > 0 ? "\n" : "", why);
+	buf_printf(&out->to_model, "%sStile: your prompts and tools are blocked for now: %s", out->to_model.len > 0 ? "\n" : "",
+	           why);
 	buf_printf(&out->to_person, "stile: %s", why);
 }
 

@@ -54,8 +54,9 @@ static enum status
 default_folder(const char *root, char out[PATH_SIZE], struct buf *why)
 {
 	const char *config = getenv("CLAUDE_CONFIG_DIR"), *home = getenv("HOME");
-	int len = config != NULL && *config == '/' ? snprintf(out, PATH_SIZE, "%s/projects/%s", config, root)
-	                                           : snprintf(out, PATH_SIZE, "%s/.claude/projects/%s", home == NULL ? "" : home, root);
+	int len = config != NULL && *config == '/'
+	              ? snprintf(out, PATH_SIZE, "%s/projects/%s", config, root)
+	              : snprintf(out, PATH_SIZE, "%s/.claude/projects/%s", home == NULL ? "" : home, root);
 
 	if (len < 0 || len >= PATH_SIZE)
 		return why_not(why, BAD_INPUT, "the path of the transcripts is too long; name their folder with --dir");
@@ -230,8 +231,9 @@ read_keep(struct sweep *sweep)
 	if (status == OK && json_starved())
 		status = why_not(call->why, NO_MEMORY, "out of memory; nothing was removed");
 	if (status == OK && json_object_size(sweep->keep) == 0)
-		status = why_not(call->why, CONFLICT,
-		                 "this store knows of no session yet, so it can't tell whose transcripts these are; nothing was removed");
+		status =
+			why_not(call->why, CONFLICT,
+		            "this store knows of no session yet, so it can't tell whose transcripts these are; nothing was removed");
 	return status;
 }
 

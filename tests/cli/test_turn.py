@@ -339,6 +339,26 @@ class Ended(Base):
             self.assertEqual(self.succeed(running), ["now\nlater\n"])
         self.assertEqual(self.log()[1], ("assistant", "now\n"))
 
+    def test_what_a_killed_wrapper_left_running_holds_it_until_its_deadline_and_no_longer(self):
+        """R42: it may still be writing to the transcript; the kernel says that it is there, so it is challenged first."""
+        pid, go = os.path.join(self.repo.folder, "pid"), os.path.join(self.repo.folder, "go")
+        for path in (pid, go):
+            os.mkfifo(path)
+        with open(go, "r+b", buffering=0) as held:
+            script = '(read line <"$1") & echo $$ >"$2"; wait'
+            running = self.repo.start("turn", "run", "--session", self.one, "--ttl", "1s", "--", "sh", "-c", script, "sh", go, pid)
+            with open(pid, encoding="utf-8") as told:
+                command = int(told.readline())
+            running.send_signal(signal.SIGSTOP)
+            stile_test.wait_stopped(running)
+            os.kill(command, signal.SIGKILL)
+            running.kill()
+            running.wait()
+            self.assertEqual(self.step("begin", "--wait", "0s", status=1)["holder"], self.one)
+            self.assertEqual(self.step("begin", "--wait", "60s")["fence"], 2)
+            held.write(b"\n")
+        running.communicate()
+
     def test_one_that_overslept_is_refused_at_its_end_and_binds_nothing(self):
         """N2: stopped past its deadline, another has the turn, and then it goes on."""
         running, one = self.begun("--ttl", "200ms")

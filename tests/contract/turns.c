@@ -33,8 +33,13 @@ static enum status
 start(struct txn *txn, void *arg, struct buf *why)
 {
 	struct work *work = arg;
-	struct session_start ask = {
-		.client = "hand", .client_session = work->key, .client_version = "", .parent = "", .cwd = "", .worktree = "", .branch = ""};
+	struct session_start ask = {.client = "hand",
+	                            .client_session = work->key,
+	                            .client_version = "",
+	                            .parent = "",
+	                            .cwd = "",
+	                            .worktree = "",
+	                            .branch = ""};
 	struct arrived arrived;
 	enum status status = binding_arrive(txn, &ask, ARRIVAL_STARTUP, &arrived, why);
 
@@ -250,8 +255,9 @@ questions_are_kept_in_order_and_what_is_gone_is_cleared(void **state)
 	assert_int_equal(run(&two, 1, begin, &work), OK);
 	assert_string_equal(work.turn.resume, "");
 	assert_int_equal(engine_read(&two.engines[0], read_log, &work, &two.contract->why), OK);
-	json_array_foreach(work.log, i, message) len +=
-		(size_t)snprintf(text + len, sizeof text - len, "%.1s:%s|", json_text(message, "role", ""), json_text(message, "text", ""));
+	json_array_foreach(work.log, i, message)
+		len += (size_t)snprintf(text + len, sizeof text - len, "%.1s:%s|", json_text(message, "role", ""),
+	                            json_text(message, "text", ""));
 	assert_string_equal(text, "u:q1|a:a1|u:q2 \xc3\xa9\n\"'|u:q3|");
 	json_decref(work.log);
 	two_release(&two);
@@ -296,5 +302,6 @@ when_a_session_ends_its_turn_does_and_no_others(void **state)
 CONTRACT_TESTS(CONTRACT_TEST(what_one_binds_the_next_resumes_through_any_connection),
                CONTRACT_TEST(the_second_is_refused_until_the_first_has_ended_or_its_deadline_has_passed),
                CONTRACT_TEST(an_end_that_can_not_bind_leaves_the_turn_as_it_was),
-               CONTRACT_TEST(questions_are_kept_in_order_and_what_is_gone_is_cleared), CONTRACT_TEST(a_key_is_one_sessions_whoever_asks),
+               CONTRACT_TEST(questions_are_kept_in_order_and_what_is_gone_is_cleared),
+               CONTRACT_TEST(a_key_is_one_sessions_whoever_asks),
                CONTRACT_TEST(when_a_session_ends_its_turn_does_and_no_others))

@@ -46,7 +46,8 @@ expect(const char *output, const char *id, const char *text)
 static void
 claudes_json_is_one_object(void **state)
 {
-	expect("{\"type\":\"result\",\"subtype\":\"success\",\"session_id\":\"a1\",\"result\":\"Two\\nlines\"}\n", "a1", "Two\nlines");
+	expect("{\"type\":\"result\",\"subtype\":\"success\",\"session_id\":\"a1\",\"result\":\"Two\\nlines\"}\n", "a1",
+	       "Two\nlines");
 	expect("{\n  \"type\": \"result\",\n  \"session_id\": \"a1\",\n  \"result\": \"ok\"\n}\n", "a1", "ok");
 	expect("{\"type\":\"result\",\"session_id\":\"a1\",\"is_error\":true}", "a1", "");
 	expect("  \r\n{\"type\":\"result\",\"session_id\":\"a1\",\"result\":\"ok\"}\r\n", "a1", "ok");
@@ -123,7 +124,8 @@ bytes_that_are_no_text_become_question_marks(void **state)
 	expect("\xff\xfe x \xc3\xa9 \xc3", "", "?? x \xc3\xa9 ?");
 	expect("\xed\xa0\x80", "", "???");
 	/* in one line of a stream: that line is lost, no other */
-	expect("{\"type\":\"result\",\"session_id\":\"a\xff\",\"result\":\"x\"}\n{\"type\":\"result\",\"session_id\":\"b\",\"result\":\"ok\"}\n",
+	expect("{\"type\":\"result\",\"session_id\":\"a\xff\",\"result\":\"x\"}\n{\"type\":\"result\",\"session_id\":\"b\","
+	       "\"result\":\"ok\"}\n",
 	       "b", "ok");
 	expect_bytes("{\"type\":\"result\",\"session_id\":\"b\",\"result\":\"ok\"}\n\0", 50, "b", "ok");
 }

@@ -316,8 +316,8 @@ only_as_much_is_added_as_fits(void **state)
 	end(&scene);
 }
 
-TESTS(cmocka_unit_test(what_is_printed_comes_through_and_is_kept_to_the_byte), cmocka_unit_test(nothing_printed_is_nothing_kept),
-      cmocka_unit_test(only_so_much_is_kept_and_all_is_passed_on), cmocka_unit_test(two_of_one_command_are_apart),
-      cmocka_unit_test(who_does_not_read_holds_up_neither_the_command_nor_us),
+TESTS(cmocka_unit_test(what_is_printed_comes_through_and_is_kept_to_the_byte),
+      cmocka_unit_test(nothing_printed_is_nothing_kept), cmocka_unit_test(only_so_much_is_kept_and_all_is_passed_on),
+      cmocka_unit_test(two_of_one_command_are_apart), cmocka_unit_test(who_does_not_read_holds_up_neither_the_command_nor_us),
       cmocka_unit_test(a_child_that_is_left_running_holds_nobody_up_and_its_output_still_comes),
       cmocka_unit_test(when_nobody_reads_any_more_the_command_finds_out), cmocka_unit_test(only_as_much_is_added_as_fits))

@@ -17,8 +17,13 @@
 static void
 make_session(struct bench *bench, const char *name, char out[ID_SIZE])
 {
-	struct session_start start = {
-		.client = "hand", .client_session = name, .client_version = "", .parent = "", .cwd = "/", .worktree = "", .branch = ""};
+	struct session_start start = {.client = "hand",
+	                              .client_session = name,
+	                              .client_version = "",
+	                              .parent = "",
+	                              .cwd = "/",
+	                              .worktree = "",
+	                              .branch = ""};
 	struct arrived arrived;
 
 	assert_int_equal(binding_arrive(&bench->txn, &start, ARRIVAL_EVENT, &arrived, &bench->why), OK);
@@ -52,8 +57,12 @@ begin(struct bench *bench, const char *one, const char *question)
 static enum status
 close_turn(struct bench *bench, const struct turn *turn, const char *bind, const char *answer)
 {
-	struct turn_end end = {
-		.session = turn->session, .fence = turn->fence, .slot = turn->slot, .bind = bind, .answer = answer, .failed = answer == NULL};
+	struct turn_end end = {.session = turn->session,
+	                       .fence = turn->fence,
+	                       .slot = turn->slot,
+	                       .bind = bind,
+	                       .answer = answer,
+	                       .failed = answer == NULL};
 
 	return turn_close(&bench->txn, &end, &bench->why);
 }
@@ -80,9 +89,9 @@ expect_log(struct bench *bench, const char *one, const char *expected)
 	size_t i, len = 0;
 
 	assert_int_equal(turn_log(&bench->txn, one, messages, &bench->why), OK);
-	json_array_foreach(messages, i, message) len +=
-		(size_t)snprintf(text + len, sizeof text - len, "%s%.1s:%s", i == 0 ? "" : " ", json_text(message, "role", ""),
-	                     json_text(message, "text", ""));
+	json_array_foreach(messages, i, message)
+		len += (size_t)snprintf(text + len, sizeof text - len, "%s%.1s:%s", i == 0 ? "" : " ", json_text(message, "role", ""),
+	                            json_text(message, "text", ""));
 	assert_string_equal(text, expected);
 	json_decref(messages);
 }
@@ -297,7 +306,10 @@ another_systems_name_is_one_sessions_for_good(void **state)
 }
 
 TESTS(BENCH_TEST(its_name_is_the_sessions_from_the_first_moment), BENCH_TEST(a_turn_resumes_what_the_one_before_it_bound),
-      BENCH_TEST(one_session_has_one_turn_whatever_its_id), BENCH_TEST(an_end_that_comes_too_late_binds_nothing_and_keeps_no_answer),
-      BENCH_TEST(anothers_turn_is_not_ended), BENCH_TEST(an_id_that_is_another_sessions_is_not_bound_and_the_turn_goes_on),
-      BENCH_TEST(a_question_is_kept_whatever_becomes_of_its_turn), BENCH_TEST(what_is_gone_is_cleared_and_counted_and_the_turn_is_cold),
-      BENCH_TEST(slots_are_apart_and_one_that_can_be_none_is_refused), BENCH_TEST(another_systems_name_is_one_sessions_for_good))
+      BENCH_TEST(one_session_has_one_turn_whatever_its_id),
+      BENCH_TEST(an_end_that_comes_too_late_binds_nothing_and_keeps_no_answer), BENCH_TEST(anothers_turn_is_not_ended),
+      BENCH_TEST(an_id_that_is_another_sessions_is_not_bound_and_the_turn_goes_on),
+      BENCH_TEST(a_question_is_kept_whatever_becomes_of_its_turn),
+      BENCH_TEST(what_is_gone_is_cleared_and_counted_and_the_turn_is_cold),
+      BENCH_TEST(slots_are_apart_and_one_that_can_be_none_is_refused),
+      BENCH_TEST(another_systems_name_is_one_sessions_for_good))
