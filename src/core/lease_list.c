@@ -71,9 +71,12 @@ lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct bu
 static bool
 is_of(const char *session, const char *sessions)
 {
-	const char *at = *session == '\0' ? NULL : strstr(sessions, session);
+	size_t len = strlen(session);
 
-	return at != NULL && at[strlen(session)] == ' ';
+	for (const char *at = sessions, *blank; len > 0 && (blank = strchr(at, ' ')) != NULL; at = blank + 1)
+		if ((size_t)(blank - at) == len && memcmp(at, session, len) == 0)
+			return true;
+	return false;
 }
 
 static void
