@@ -387,7 +387,6 @@ class Ended(Base):
         self.step("end", "--fence", 2, "--bind", "right")
         self.assertEqual((self.resume(), self.log()), (["right"], []))
 
-    @stile_test.needs_faults
     def test_killed_between_its_commands_end_and_its_own_the_turn_is_lost_whole(self):
         """R47: the question is there; neither answer nor id are."""
         done = self.repo.run("turn", "run", "--session", self.one, "--", "sh", "-c", 'kill -9 $PPID; echo "$1"', "sh", "what?")
