@@ -6,13 +6,14 @@
 
 /*
  * WorktreeCreate is not here: a hook there would replace git's way.  Seconds, and far more than it takes: past them the client
- * goes on as if there were no hook.  SessionEnd's are short, since the person waits for the client to be gone.
+ * goes on as if there were no hook.  A prompt may wait half a minute for the codebase.  SessionEnd's are short, since the person waits
+ * for the client to be gone.
  */
 static const struct wanted {
 	const char *event;
 	int timeout;
 } events[] = {
-	{"SessionStart", 10},       {"SessionEnd", 2},         {"UserPromptSubmit", 10}, {"PreToolUse", 10},  {"PostToolUse", 10},
+	{"SessionStart", 10},       {"SessionEnd", 2},         {"UserPromptSubmit", 45}, {"PreToolUse", 10},  {"PostToolUse", 10},
 	{"PostToolUseFailure", 10}, {"PermissionRequest", 10}, {"Notification", 10},     {"Stop", 10},        {"StopFailure", 10},
 	{"SubagentStart", 10},      {"SubagentStop", 10},      {"PreCompact", 10},       {"PostCompact", 10}, {"CwdChanged", 10},
 	{"Elicitation", 10},        {"ElicitationResult", 10}, {"PermissionDenied", 10},

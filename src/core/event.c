@@ -54,8 +54,8 @@ effect_of(enum event_kind kind)
 	return &effects[0];
 }
 
-static enum status
-arrive(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+enum status
+event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct buf *why)
 {
 	struct session_start start = {
 	    .client = event->client,
@@ -77,7 +77,7 @@ arrive(struct txn *txn, const struct event *event, struct event_answer *answer, 
 		arrival = event->arrival;
 	else if (event->kind == EVENT_METRICS)
 		arrival = ARRIVAL_GLANCE;
-	return binding_arrive(txn, &start, arrival, &answer->arrived, why);
+	return binding_arrive(txn, &start, arrival, out, why);
 }
 
 /* Where it works and by which process, as the event says: a resumed session may be in another process and folder. */
@@ -115,6 +115,14 @@ open_generation(struct txn *txn, const struct event *event, struct event_answer 
 	spend_open_generation(txn, session->id, event->transcript, event->transcript_size);
 }
 
+static void
+note_end(struct event_answer *answer, const struct session *session)
+{
+	size_t len = strlen(answer->ended);
+
+	snprintf(answer->ended + len, sizeof answer->ended - len, "%s ", session->id);
+}
+
 /*
  * A process that announces another conversation has left the one it had.  Told apart only if it hosts exactly one: a server
  * may host many at once.
@@ -133,8 +141,24 @@ end_superseded(struct txn *txn, const struct event *event, struct event_answer *
 				return;
 			left = &others->items[i];
 		}
-	if (left != NULL && session_move(txn, left, SESSION_ENDS, event->began_ms, "resume"))
-		session_save(txn, left);
+	if (left == NULL || !session_move(txn, left, SESSION_ENDS, event->began_ms, "resume"))
+		return;
+	session_save(txn, left);
+	note_end(answer, left);
+}
+
+/* Whether it is of those that move the session's state. */
+static bool
+may_move(const struct event *event, const struct session *session)
+{
+	/* the end of a conversation that `clear` already replaced is not the session's */
+	if (event->kind == EVENT_END && strcmp(session->client_session, event->client_session) != 0)
+		return false;
+	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
+	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
+		return false;
+	/* a sub-agent that ends when the turn, or the session, is over begins nothing */
+	return event->kind != EVENT_SUB_ENDS || (session->state != SESSION_IDLE && session->state != SESSION_ENDED);
 }
 
 static void
@@ -143,18 +167,10 @@ move(struct txn *txn, const struct event *event, struct event_answer *answer)
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
 
-	if (effect->move < 0)
+	if (effect->move < 0 || !may_move(event, session))
 		return;
-	/* the end of a conversation that `clear` already replaced is not the session's */
-	if (event->kind == EVENT_END && strcmp(session->client_session, event->client_session) != 0)
-		return;
-	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
-	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
-		return;
-	/* a sub-agent that ends when the turn, or the session, is over begins nothing */
-	if (event->kind == EVENT_SUB_ENDS && (session->state == SESSION_IDLE || session->state == SESSION_ENDED))
-		return;
-	session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail);
+	if (session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail) && event->kind == EVENT_END)
+		note_end(answer, session);
 }
 
 static void
@@ -218,7 +234,7 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
-	enum status status = arrive(txn, event, answer, why);
+	enum status status = event_arrive(txn, event, &answer->arrived, why);
 
 	if (status != OK)
 		return status;

@@ -66,11 +66,15 @@ struct event_answer {
 	struct checkpoint_list told;
 	struct instruction_news news; /* to be told to the model */
 	bool reap_due;
+	char ended[2 * ID_SIZE + 1]; /* sessions that ended by it: what they hold by single steps is over (lease_end_sessions) */
 };
 
 void event_init(struct event *event);
 void event_release(struct event *event);
 void event_answer_release(struct event_answer *answer);
+
+/* The session that the event is of, made if need be: binding_arrive. */
+enum status event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct buf *why) MUST_CHECK;
 
 /* The rule (see engine.h): at most four round trips. */
 enum status event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;

@@ -124,6 +124,71 @@ not_granted(struct txn *txn, struct resource *resource, struct leased *mine, boo
 	return status;
 }
 
+/* What the session holds of it, NULL for nothing. */
+static struct leased *
+find_sessions(struct resource *resource, const char *session)
+{
+	for (size_t i = 0; i < resource->count; i++) {
+		struct leased *item = &resource->items[i];
+
+		if (item->change != LEASE_GONE && item->lease.fence > 0 && *session != '\0' && str_equal(item->lease.session, session))
+			return item;
+	}
+	return NULL;
+}
+
+static void
+push_on(struct txn *txn, struct leased *mine)
+{
+	struct lease *lease = &mine->lease;
+
+	lease->challenged_ms = lease->challenged_awake_ms = 0;
+	lease->challenged_boot[0] = '\0';
+	resource_push_deadline(lease, txn_now(txn));
+	mine->change = LEASE_CHANGED;
+}
+
+enum status
+lease_renew_session(struct txn *txn, const char *name, const char *session, struct buf *why)
+{
+	struct resource resource;
+	struct leased *mine;
+	enum status status = resource_load(txn, name, &resource, why);
+
+	if (status != OK)
+		return status;
+	mine = find_sessions(&resource, session);
+	if (mine == NULL)
+		status = why_not(why, NO_SUCH, "%s: session %s doesn't hold it", name, session);
+	else
+		push_on(txn, mine);
+	resource_save(txn, &resource);
+	resource_release(&resource);
+	return status;
+}
+
+/* Room for the caller is made, or it has it already. */
+static enum status
+enter(struct txn *txn, struct resource *resource, const struct lease_ask *ask, struct leased **mine, struct buf *why)
+{
+	enum status status;
+
+	*mine = ask->again ? find_sessions(resource, ask->session) : NULL;
+	if (*mine != NULL) {
+		push_on(txn, *mine);
+		return OK;
+	}
+	resource_tend(txn, resource);
+	status = resource->slots == 0 ? closed(resource, why) : set_slots(resource, ask->slots, txn_now(txn), why);
+	if (status == OK && ask->shared && resource->slots > 1)
+		status = why_not(why, CONFLICT, "%s has %lld slots; it can't be shared", ask->resource, (long long)resource->slots);
+	if (status != OK)
+		return status;
+	*mine = add_ticket(txn, resource, ask);
+	resource_tend(txn, resource);
+	return OK;
+}
+
 enum status
 lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, struct buf *why)
 {
@@ -135,18 +200,10 @@ lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, s
 		status = resource_load(txn, ask->resource, &resource, why);
 	if (status != OK)
 		return status;
-	resource_tend(txn, &resource);
-	status = resource.slots == 0 ? closed(&resource, why) : set_slots(&resource, ask->slots, txn_now(txn), why);
-	if (status == OK && ask->shared && resource.slots > 1)
-		status = why_not(why, CONFLICT, "%s has %lld slots; it can't be shared", ask->resource, (long long)resource.slots);
+	status = enter(txn, &resource, ask, &mine, why);
 	if (status != OK) {
 		save(txn, &resource);
-		resource_release(&resource);
-		return status;
-	}
-	mine = add_ticket(txn, &resource, ask);
-	resource_tend(txn, &resource);
-	if (mine->lease.fence > 0) {
+	} else if (mine->lease.fence > 0) {
 		*out = mine->lease;
 		resource_save(txn, &resource);
 	} else {
@@ -186,7 +243,8 @@ find_good(struct txn *txn, struct resource *resource, int64_t fence, struct leas
 {
 	enum status status = find_own(txn, resource, fence, out, why);
 
-	if (status == OK && txn_now(txn) >= (*out)->lease.expires_ms && lease_liveness(txn, &(*out)->lease) != LIVENESS_ALIVE)
+	if (status == OK && txn_now(txn) >= (*out)->lease.expires_ms && lease_liveness(txn, &(*out)->lease) != LIVENESS_ALIVE &&
+	    !lease_is_proven(txn, &(*out)->lease))
 		return refuse(HELD, resource->name, &(*out)->lease, txn_now(txn), "; renew it first", why);
 	return status;
 }

@@ -56,6 +56,7 @@ struct lease_ask {
 	const char *resource;
 	int64_t slots;   /* 0 = as they are, or 1 */
 	bool shared;     /* beside others that share; only where there is one slot */
+	bool again;      /* what the session holds of it already is renewed */
 	bool wait;       /* a ticket is taken if need be */
 	int64_t wait_ms; /* 0 = without end */
 	int64_t ttl_ms;
@@ -124,21 +125,21 @@ enum status lease_give_up(struct txn *txn, const char *resource, int64_t ticket,
 /* Ends the lease with that fence, or all of the resource if 0, whoever's it is: by a person who knows.  NO_SUCH when nothing is held. */
 enum status lease_break(struct txn *txn, const char *resource, int64_t fence, size_t *count, struct buf *why) MUST_CHECK;
 
-/* Ends all that a session holds or waits for, save what an anchor proves: a command that is still at work. */
+/*
+ * Ends all that sessions hold or wait for, save what an anchor proves: a command that is still at work.  `sessions` are their
+ * ids, each followed by a blank.
+ */
+enum status lease_end_sessions(struct txn *txn, const char *sessions, struct buf *why) MUST_CHECK;
 enum status lease_end_session(struct txn *txn, const char *session, struct buf *why) MUST_CHECK;
+
+/* Renews what the session holds of the resource.  NO_SUCH when that is nothing. */
+enum status lease_renew_session(struct txn *txn, const char *resource, const char *session, struct buf *why) MUST_CHECK;
 
 /*
  * Everything under `prefix` ("lock/") that is held or waited for, and with `all` also what isn't, as JSON objects added to `out`:
  * resource, slots, holders, waiters, and p50 and p99 of waits and holds, each an upper bound within a factor of 1.5.
  */
 enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct buf *why) MUST_CHECK;
-
-/* A role's priority, 0 unless it was set; and sets it, 0 to 1000.  BAD_INPUT. */
-enum status lease_priority(struct txn *txn, const char *role, int64_t *out, struct buf *why) MUST_CHECK;
-enum status lease_set_priority(struct txn *txn, const char *role, int64_t priority, struct buf *why) MUST_CHECK;
-
-/* All that were set, as JSON objects added to `out`: role, priority. */
-enum status lease_roles(struct txn *txn, json_t *out, struct buf *why) MUST_CHECK;
 
 /* Whether it is the caller's own: a session's are also its sub-agents' and its shells', which can't be told apart. */
 bool lease_is_callers(const struct txn *txn, const struct lease *lease);

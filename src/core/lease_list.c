@@ -68,13 +68,24 @@ lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct bu
 	return status;
 }
 
+static bool
+is_of(const char *session, const char *sessions)
+{
+	size_t len = strlen(session);
+
+	for (const char *at = sessions, *blank; len > 0 && (blank = strchr(at, ' ')) != NULL; at = blank + 1)
+		if ((size_t)(blank - at) == len && memcmp(at, session, len) == 0)
+			return true;
+	return false;
+}
+
 static void
-end_own(struct txn *txn, struct resource *resource, const char *session)
+end_own(struct txn *txn, struct resource *resource, const char *sessions)
 {
 	for (size_t i = 0; i < resource->count; i++) {
 		struct leased *item = &resource->items[i];
 
-		if (str_equal(item->lease.session, session) && !(item->lease.anchored && item->lease.fence > 0))
+		if (is_of(item->lease.session, sessions) && !(item->lease.anchored && item->lease.fence > 0))
 			resource_end(txn, resource, item, "its session ended");
 	}
 	resource_tend(txn, resource);
@@ -82,7 +93,7 @@ end_own(struct txn *txn, struct resource *resource, const char *session)
 }
 
 enum status
-lease_end_session(struct txn *txn, const char *session, struct buf *why)
+lease_end_sessions(struct txn *txn, const char *sessions, struct buf *why)
 {
 	struct resource resource;
 	struct db_rows rows;
@@ -90,8 +101,8 @@ lease_end_session(struct txn *txn, const char *session, struct buf *why)
 	enum status status = db_ask(txn->db, &rows, why,
 	                            "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES
 	                            " WHERE r.project = $1 AND r.resource IN (SELECT o.resource FROM lease o WHERE o.project = $1"
-	                            " AND o.session = $2 AND o.session <> '') ORDER BY " RESOURCE_ORDER,
-	                            DB_TEXT(txn->project), DB_TEXT(session));
+	                            " AND o.session <> '' AND $2 LIKE '%' || o.session || ' %') ORDER BY " RESOURCE_ORDER,
+	                            DB_TEXT(txn->project), DB_TEXT(sessions));
 
 	if (status != OK)
 		return status;
@@ -99,9 +110,18 @@ lease_end_session(struct txn *txn, const char *session, struct buf *why)
 		status = resource_take(&rows, &at, &resource, why);
 		if (status != OK)
 			break;
-		end_own(txn, &resource, session);
+		end_own(txn, &resource, sessions);
 		resource_release(&resource);
 	}
 	db_rows_release(&rows);
 	return status;
+}
+
+enum status
+lease_end_session(struct txn *txn, const char *session, struct buf *why)
+{
+	char one[ID_SIZE + 1];
+
+	snprintf(one, sizeof one, "%s ", session);
+	return lease_end_sessions(txn, one, why);
 }

@@ -1,5 +1,6 @@
+#include "core/lease_role.h"
+
 #include "core/audit.h"
-#include "core/lease.h"
 
 #define PRIORITY_MAX 1000
 

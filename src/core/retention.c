@@ -56,8 +56,10 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	db_run(txn->db, "DELETE FROM checkpoint WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM turn WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
 	db_run(txn->db, "DELETE FROM turn_key WHERE project = $1 AND session = $2", DB_TEXT(txn->project), DB_TEXT(session));
-	db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project), DB_TEXT(session));
-	db_run(txn->db, "DELETE FROM resource WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project), DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project),
+	       DB_TEXT(session));
+	db_run(txn->db, "DELETE FROM resource WHERE project = $1 AND resource = 'turn/' || $2", DB_TEXT(txn->project),
+	       DB_TEXT(session));
 	db_run(txn->db,
 	       "DELETE FROM tractatus_seen WHERE project = $1 AND place IN (SELECT p.place FROM tractatus_place p"
 	       " WHERE p.project = $1) AND name IN ('view/' || $2, 'history/' || $2)",
@@ -127,4 +129,42 @@ retention_apply(struct txn *txn, struct retention *out, struct buf *why)
 	if (status == OK)
 		remove_tokens(txn, txn_now(txn) - audit_ms);
 	return status;
+}
+
+/* A transcript's path ends with the id that it is of, which may have reached us no other way. */
+static void
+add_known(json_t *out, const char *value)
+{
+	static const char ending[] = ".jsonl";
+	const char *slash = strrchr(value, '/');
+	char id[ID_MAX + 1];
+	size_t len;
+
+	json_object_set_new_nocheck(out, value, json_true());
+	if (slash == NULL || !str_ends(slash, ending))
+		return;
+	len = strlen(slash + 1) - strlen(ending);
+	if (len > ID_MAX)
+		return;
+	snprintf(id, sizeof id, "%.*s", (int)len, slash + 1);
+	json_object_set_new_nocheck(out, id, json_true());
+}
+
+enum status
+retention_known_ids(struct txn *txn, json_t *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT value FROM binding WHERE value <> $1 UNION SELECT client_session FROM session"
+	           " UNION SELECT resumed FROM turn UNION SELECT bound FROM turn UNION SELECT path FROM transcript",
+	           DB_TEXT(""));
+
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < rows.count; i++)
+		if (*db_text(&rows, i, 0) != '\0')
+			add_known(out, db_text(&rows, i, 0));
+	db_rows_release(&rows);
+	return OK;
 }

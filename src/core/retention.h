@@ -28,4 +28,7 @@ struct retention {
 /* One go.  Two round trips. */
 enum status retention_apply(struct txn *txn, struct retention *out, struct buf *why) MUST_CHECK;
 
+/* Every id that any session of the store, whatever its project, was ever given, as keys of `out`. */
+enum status retention_known_ids(struct txn *txn, json_t *out, struct buf *why) MUST_CHECK;
+
 #endif

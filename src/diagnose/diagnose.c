@@ -22,6 +22,8 @@ static const struct target *const targets[] = {
     &target_file_append,
     &target_daily_header,
     &target_derived_doc,
+    &target_turn_cold,
+    &target_turn_cold_to_warm,
 };
 
 const struct target *

@@ -17,5 +17,7 @@ extern const struct target target_active_task;
 extern const struct target target_file_append;
 extern const struct target target_daily_header;
 extern const struct target target_derived_doc;
+extern const struct target target_turn_cold;
+extern const struct target target_turn_cold_to_warm;
 
 #endif

@@ -84,6 +84,13 @@ run_step(struct trial *trial, race_step *step, struct finding *finding, bool mak
 	return status;
 }
 
+enum status
+trial_rule(struct race *race, race_step *step, struct buf *why)
+{
+	return run_in(race->engine, step, race, why);
+}
+
+/* One that is apart runs rules of its own. */
 static enum status
 write_guarded(struct engine *engine, const struct racer *racer, struct race *race, struct buf *why)
 {
@@ -94,8 +101,8 @@ write_guarded(struct engine *engine, const struct racer *racer, struct race *rac
 static enum status
 write_as(struct trial *trial, const struct racer *racer, struct writer *self, struct buf *why)
 {
-	struct race race = {.trial = trial, .self = self};
 	struct engine engine;
+	struct race race = {.trial = trial, .self = self, .engine = &engine};
 	enum status status = trial->guarded ? open_engine(trial, false, &engine, why) : OK;
 
 	if (status != OK)

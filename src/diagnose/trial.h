@@ -4,7 +4,8 @@
  * A target says how: prepare the thing, one writer's change (read, trial_meet, write), and the look.  Unguarded these are
  * plain functions on files of the trial's folder.  Guarded each is one rule, run in one transaction (`race->txn`) of a store
  * of the trial's own, or in a project of its own: of the writers one can be inside, so their meeting ends by its limit, and each
- * goes on alone.  A change that is more than one rule (`apart`) runs its own transactions, on `race->engine`.
+ * goes on alone.  A change that is more than one rule (`apart`) runs its own transactions, on
+ * `race->engine` or by trial_rule.
  *
  * To add a target: a file here with a `struct target`, and its row in diagnose.c.
  */
@@ -95,6 +96,9 @@ enum status trial_run(struct trial *trial, const struct racer *racer, struct fin
 
 /* For a writer between its read and its write.  BUSY when unguarded ones don't all come: then nothing is shown. */
 enum status trial_meet(struct race *race, struct buf *why) MUST_CHECK;
+
+/* Runs a step of a long writer as a rule. */
+enum status trial_rule(struct race *race, race_step *step, struct buf *why) MUST_CHECK;
 
 /* The session of that name, made if need be; the transaction is its from here on. */
 enum status trial_session(struct race *race, const char *name, enum arrival arrival, struct session *out,

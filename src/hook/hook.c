@@ -249,7 +249,8 @@ wants_resident(const struct context *context)
 }
 
 static int
-speak(struct context *context, const struct client *client, struct event *event, struct event_answer *found)
+speak(struct context *context, const struct client *client, struct event *event, struct event_answer *found,
+      const struct buf *refusal)
 {
 	struct hook_answer answer;
 	int status;
@@ -262,6 +263,8 @@ speak(struct context *context, const struct client *client, struct event *event,
 		if (event->can_speak)
 			tell_peers(found, &answer.to_model);
 	}
+	if (refusal->len > 0)
+		tell_refusal(event, refusal->data, &answer);
 	tell_checkpoints(found, &answer);
 	tell_instructions(&context->engine.config, found, &answer.to_model);
 	status = render(client, event, &answer);
@@ -289,9 +292,11 @@ static int
 handle(struct context *context, const struct client *client, struct event *event, struct buf *why)
 {
 	struct event_answer found = {0};
+	struct buf refusal;
 	enum status status;
 	int exit_status;
 
+	buf_init(&refusal, WHY_MAX);
 	context->wait_ms = event->kind == EVENT_END ? WAIT_END_MS : WAIT_HOOK_MS;
 	status = hook_place(context, client, event, why);
 	if (status == OK)
@@ -300,12 +305,15 @@ handle(struct context *context, const struct client *client, struct event *event
 		if (process_agent(&event->process) != OK)
 			event->process = (struct process){0};
 		hook_look(context, client, event);
-		status = event_handle(context, event, &found, why);
+		status = exclusive_before(context, event, &refusal, why);
 	}
-	if (status != OK)
-		return without_store(context, client, event, why);
-	exit_status = speak(context, client, event, &found);
+	if (status == OK)
+		status = event_handle(context, event, &found, why);
+	if (status == OK)
+		status = exclusive_after(context, event, &found.arrived.session, &refusal, why);
+	exit_status = status == OK ? speak(context, client, event, &found, &refusal) : without_store(context, client, event, why);
 	event_answer_release(&found);
+	buf_release(&refusal);
 	return exit_status;
 }
 

@@ -7,6 +7,7 @@
 
 #include "clients/client.h"
 #include "verbs/event.h"
+#include "verbs/exclusive.h"
 
 #define EVENT_BYTES_MAX ((size_t)16 << 20)
 

@@ -28,6 +28,18 @@ tell_peers(const struct event_answer *answer, struct buf *out)
 }
 
 void
+tell_refusal(const struct event *event, const char *why, struct hook_answer *out)
+{
+	out->deny = event->kind != EVENT_START;
+	buf_printf(&out->reason, "stile: %s", why);
+	if (out->deny)
+		return;
+	buf_printf(&out->to_model, "%sStile: your prompts and tools are blocked for now: %s", out->to_model.len > 0 ? "\n" : "",
+	           why);
+	buf_printf(&out->to_person, "stile: %s", why);
+}
+
+void
 tell_checkpoints(const struct event_answer *answer, struct hook_answer *out)
 {
 	for (size_t i = 0; i < answer->told.count; i++) {

@@ -10,6 +10,9 @@
 /* Of a start: who else is here. */
 void tell_peers(const struct event_answer *answer, struct buf *out);
 
+/* That another session has the codebase: a start says it, a prompt and a tool are blocked. */
+void tell_refusal(const struct event *event, const char *why, struct hook_answer *out);
+
 /* The checkpoints that nobody was told of. */
 void tell_checkpoints(const struct event_answer *answer, struct hook_answer *out);
 

@@ -66,11 +66,12 @@ pump(size_t max)
 
 		if (got < 0 && errno != EINTR)
 			break;
-		if (!pass(to, data, len))
-			break;
+		/* kept first: what nobody reads any more was said all the same */
 		if (max > 0 && !pass(kept, data, len < max ? len : max))
 			max = 0;
 		max -= len < max ? len : max;
+		if (!pass(to, data, len))
+			break;
 	}
 	_exit(0);
 }

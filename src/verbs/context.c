@@ -93,7 +93,8 @@ check_names(const struct config *config, size_t known, struct buf *why)
 static enum status
 check(const struct config *config, struct buf *why)
 {
-	const char *fail = config_get(config, "stile", "fail"), *resident = config_get(config, "stile", "resident"), *profile = config_get(config, "stile", "profile");
+	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
+	const char *exclusive = config_get(config, "stile", "exclusive"), *resident = config_get(config, "stile", "resident");
 	char section[LABEL_MAX + 20];
 	int64_t number, other;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
@@ -110,6 +111,8 @@ check(const struct config *config, struct buf *why)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
 	if (status == OK && strcmp(resident, "yes") != 0 && strcmp(resident, "no") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] resident = %s: it is yes or no", resident);
+	if (status == OK && strcmp(exclusive, "no") != 0 && strcmp(exclusive, "refuse") != 0 && strcmp(exclusive, "wait") != 0)
+		status = why_not(why, BAD_CONFIG, "config: [stile] exclusive = %s: it is no, refuse or wait", exclusive);
 	if (status == OK)
 		status = checkpoint_check(config, why);
 	if (status == OK)

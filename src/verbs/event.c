@@ -41,12 +41,28 @@ rule_apply(struct txn *txn, void *arg, struct buf *why)
 	return event_apply(txn, handling->event, handling->answer, why);
 }
 
+static enum status
+rule_leave(struct txn *txn, void *sessions, struct buf *why)
+{
+	return lease_end_sessions(txn, sessions, why);
+}
+
+/* Its failure is not the event's: what is held ends with its process too, or at its deadline. */
+static void
+leave(struct context *context, struct event_answer *answer)
+{
+	if (answer->ended[0] != '\0' && engine_run(&context->engine, rule_leave, answer->ended, NULL) != OK)
+		return;
+}
+
 enum status
 event_handle(struct context *context, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct handling handling = {event, answer};
 	enum status status = engine_run(&context->engine, rule_apply, &handling, why);
 
+	if (status == OK)
+		leave(context, answer);
 	if (status == OK)
 		ride_along(context, answer->reap_due);
 	if (status == OK && event->kind == EVENT_TURN_ENDS)

@@ -1,5 +1,7 @@
 #include "verbs/lease_hold.h"
 
+#include "core/lease_role.h"
+
 #include "os/clock.h"
 
 #define KEEP_LIMIT_MS 2000 /* for the store, when what is held is renewed over a wait */
@@ -32,7 +34,7 @@ name_chain(struct txn *txn, struct hold *hold, struct buf *why)
 
 	if (inherited != NULL && str_check_id("STILE_CHAIN", inherited, sizeof hold->chain - 1, NULL) == OK)
 		return str_copy(hold->chain, sizeof hold->chain, inherited);
-	if (!hold->stays && !hold->caller.person)
+	if (!hold->stays && !hold->apart && !hold->caller.person)
 		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session.id);
 	status = txn_id(txn, id, why);
 	if (status == OK)

@@ -17,6 +17,7 @@ struct hold {
 	const char *session; /* that the caller named; NULL = none */
 	const char *role;    /* whose priority it has; NULL = none */
 	bool stays;          /* as long as the anchor */
+	bool apart;          /* from what else its session holds: several at once wait for one another */
 	bool found;          /* the caller is */
 	struct caller caller;
 	char chain[ACTOR_SIZE];

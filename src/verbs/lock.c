@@ -1,6 +1,7 @@
 #include "os/clock.h"
 #include "os/sidecar.h"
 #include "verbs/lease_ask.h"
+#include "core/lease_role.h"
 #include "verbs/lease_hold.h"
 #include "verbs/tables.h"
 

@@ -29,10 +29,12 @@ mark_lost(struct txn *txn, void *arg, struct buf *why)
 {
 	struct reaping *reaping = arg;
 	struct session_list now;
+	struct buf ids;
 	enum status status = session_list(txn, false, &now, why);
 
 	if (status != OK)
 		return status;
+	buf_init(&ids, (now.count + 1) * ID_SIZE);
 	for (size_t i = 0; i < now.count; i++) {
 		struct session *session = &now.items[i];
 		const struct session *seen = find(&reaping->dead, session->id);
@@ -42,12 +44,17 @@ mark_lost(struct txn *txn, void *arg, struct buf *why)
 		if (!session_move(txn, session, SESSION_VANISHES, txn_now(txn), "its process is gone"))
 			continue;
 		session_save(txn, session);
+		buf_printf(&ids, "%s ", session->id);
 		reaping->count++;
 		if (reaping->lost != NULL)
 			json_array_append_new(reaping->lost, json_string(session->id));
 	}
 	session_list_release(&now);
-	return OK;
+	status = buf_status(&ids);
+	if (status == OK && ids.len > 0)
+		status = lease_end_sessions(txn, ids.data, why);
+	buf_release(&ids);
+	return status;
 }
 
 enum status

@@ -24,4 +24,11 @@ enum status reap_old(struct context *context, struct retention *removed, struct 
  */
 void ride_along(struct context *context, bool reap_due);
 
+/*
+ * `session reap --transcripts`: removes Claude's transcripts of sessions that nobody here knows, with what their sub-agents wrote,
+ * once they are old.  Nothing is removed unless all that says what must be kept was read; nothing outside of the folder, and
+ * nothing through a link.
+ */
+enum status reap_transcripts(struct call *call) MUST_CHECK;
+
 #endif

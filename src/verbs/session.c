@@ -1,6 +1,6 @@
 #include "core/binding.h"
 #include "core/session.h"
-#include "verbs/caller.h"
+#include "verbs/exclusive.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
 
@@ -12,6 +12,7 @@ struct work {
 	struct binding binding;
 	struct caller caller;
 	bool flag;
+	bool came; /* by this call: it wasn't live */
 };
 
 static const char *
@@ -47,6 +48,7 @@ rule_start(struct txn *txn, void *data, struct buf *why)
 	if (status != OK)
 		return status;
 	txn->actor = session->id;
+	work->came = arrived.created || !session_is_live(session->state);
 	if (!arrived.created) {
 		session_move(txn, session, SESSION_STARTS, txn_now(txn), "");
 		session->event_ms = txn_now(txn);
@@ -62,6 +64,41 @@ rule_start(struct txn *txn, void *data, struct buf *why)
 	work->flag = arrived.created;
 	session_list_release(&arrived.others);
 	return OK;
+}
+
+static enum status
+rule_turn_away(struct txn *txn, void *data, struct buf *why)
+{
+	struct session *session = data;
+	enum status status = session_load(txn, session->id, session, why);
+
+	txn->actor = session->id;
+	if (status == OK && session_move(txn, session, SESSION_ENDS, txn_now(txn), "another has the codebase"))
+		session_save(txn, session);
+	return status;
+}
+
+/* In exclusive mode: one that came for this and doesn't get the codebase has ended. */
+static enum status
+enter(struct call *call, struct work *work)
+{
+	struct engine *engine = &call->context->engine;
+	struct lease holder;
+	enum status status;
+
+	if (!exclusive_is_on(&engine->config))
+		return OK;
+	status = exclusive_enter(call->context, &work->session,
+	                         json_whole(call->args, "wait", exclusive_wait_ms(&engine->config)), &holder, call->why);
+	if (status != OK && holder.fence > 0) {
+		json_object_set_new(call->result, "resource", json_string(CODEBASE));
+		json_object_set_new(call->result, "holder", json_string(holder.actor));
+		json_object_set_new(call->result, "since_ms", json_integer(holder.since_ms));
+		json_object_set_new(call->result, "until_ms", json_integer(holder.expires_ms));
+	}
+	if (status != OK && work->came && engine_run(engine, rule_turn_away, &work->session, NULL) != OK)
+		return status;
+	return status;
 }
 
 static enum status
@@ -97,6 +134,8 @@ run_start(struct call *call)
 		status = context_open(call->context, false, call->why);
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule_start, &work, call->why);
+	if (status == OK)
+		status = enter(call, &work);
 	if (status != OK)
 		return status;
 	json_object_update_new(call->result, session_json(&work.session, context_liveness(call->context, &work.session.process)));
@@ -244,7 +283,10 @@ rule_heartbeat(struct txn *txn, void *data, struct buf *why)
 	if (!session_is_live(work->session.state))
 		session_move(txn, &work->session, SESSION_STARTS, txn_now(txn), "");
 	session_save(txn, &work->session);
-	return OK;
+	if (exclusive_is_on(txn->config))
+		status = lease_renew_session(txn, CODEBASE, work->session.id, why);
+	/* who doesn't have it has nothing to push on */
+	return status == NO_SUCH ? why_not(why, OK, "%s", "") : status;
 }
 
 static enum status
@@ -260,7 +302,7 @@ rule_end(struct txn *txn, void *data, struct buf *why)
 		return why_not(why, CONFLICT, "session %s has already ended (%s)", work->session.id, work->session.end_reason);
 	session_move(txn, &work->session, SESSION_ENDS, txn_now(txn), json_text(work->call->args, "reason", "by hand"));
 	session_save(txn, &work->session);
-	return OK;
+	return lease_end_session(txn, work->session.id, why);
 }
 
 static enum status
@@ -291,13 +333,76 @@ run_end(struct call *call)
 }
 
 static enum status
-run_reap(struct call *call)
+rule_exclusive(struct txn *txn, void *data, struct buf *why)
 {
-	json_t *lost = json_array();
-	size_t count;
+	struct call *call = data;
+	json_t *found = json_array();
+	enum status status = lease_list(txn, CODEBASE, false, found, why);
+	const json_t *holder = json_array_get(json_object_get(json_array_get(found, 0), "holders"), 0);
+
+	json_object_set_new(call->result, "mode", json_string(config_get(txn->config, "stile", "exclusive")));
+	json_object_set_new(call->result, "holder", json_string(json_text(holder, "holder", "")));
+	json_object_set_new(call->result, "since_ms", json_integer(json_whole(holder, "since_ms", 0)));
+	json_object_set_new(call->result, "until_ms", json_integer(json_whole(holder, "expires_ms", 0)));
+	json_decref(found);
+	return status;
+}
+
+static enum status
+rule_break(struct txn *txn, void *data, struct buf *why)
+{
+	struct caller caller;
+	enum status status = caller_find(txn, NULL, &caller, why);
+	size_t count = 0;
+
+	(void)data;
+	if (status == OK && !caller.person)
+		status = why_not(why, NOT_ALLOWED, "only a person takes the codebase from a session; wait until it has ended");
+	if (status != OK)
+		return status;
+	txn->actor = caller.actor;
+	status = lease_break(txn, CODEBASE, 0, &count, why);
+	return status == NO_SUCH ? why_not(why, NO_SUCH, "no session has the codebase for itself") : status;
+}
+
+static enum status
+run_exclusive(struct call *call)
+{
 	enum status status = context_open(call->context, false, call->why);
 
+	if (status == OK && json_truth(call->args, "break"))
+		status = engine_run(&call->context->engine, rule_break, NULL, call->why);
+	return status == OK ? engine_read(&call->context->engine, rule_exclusive, call, call->why) : status;
+}
+
+static const struct param reap_params[] = {
+    {"transcripts", PARAM_FLAG, NULL, "instead: remove Claude's transcripts that no session here was ever given the id of", false, false,
+     false},
+    {"dir", PARAM_TEXT, "D", "the folder they are in; default: that of this codebase's in Claude's configuration", false, false, false},
+    {"older", PARAM_DURATION, "D", "only those not written to for so long; default 1h", false, false, false},
+    {"keep", PARAM_TEXT, "FILE", "further ids that are kept, one a line", false, false, true},
+    {"dry-run", PARAM_FLAG, NULL, "removes nothing, tells what it would", false, false, false},
+};
+
+static enum status
+run_reap(struct call *call)
+{
+	json_t *lost;
+	size_t count;
+	enum status status;
+
+	if (json_truth(call->args, "transcripts"))
+		return reap_transcripts(call);
+	for (size_t i = 1; i < sizeof reap_params / sizeof *reap_params; i++) {
+		char key[LABEL_MAX + 1];
+
+		param_key(&reap_params[i], key);
+		if (json_object_get(call->args, key) != NULL)
+			return why_not(call->why, USAGE, "--%s goes with --transcripts", reap_params[i].name);
+	}
+	lost = json_array();
 	json_object_set_new(call->result, "lost", lost);
+	status = context_open(call->context, false, call->why);
 	return status == OK ? reap(call->context, &count, lost, call->why) : status;
 }
 
@@ -307,6 +412,10 @@ static const struct param start_params[] = {
     {"parent", PARAM_TEXT, "SESSION", "the session that started it", false, false, false},
     {"budget", PARAM_WHOLE, "TOKENS", "size of its context", false, false, false},
     {"pid", PARAM_WHOLE, "PID", "the agent's process: when it is gone the session is lost", false, false, false},
+    {"wait", PARAM_DURATION, "D", "in exclusive mode, for the codebase; default: as configured", false, false, false},
+};
+static const struct param exclusive_params[] = {
+    {"break", PARAM_FLAG, NULL, "take it from the session that has it, as a person who knows", false, false, false},
 };
 static const struct param list_params[] = {
     {"all", PARAM_FLAG, NULL, "ended and lost ones too", false, false, false},
@@ -337,7 +446,10 @@ static const struct verb verbs[] = {
      PARAMS(one_params), run_bindings},
     {"session heartbeat", "a sign of life", DOES_WRITE, NULL, PARAMS(one_params), run_heartbeat},
     {"session end", "end a session; a later event of it reopens it", DOES_WRITE, NULL, PARAMS(end_params), run_end},
-    {"session reap", "mark sessions whose process is gone as lost", DOES_WRITE, NULL, NULL, 0, run_reap},
+    {"session exclusive", "in exclusive mode: which session has the codebase for itself, since when and until when", DOES_WRITE,
+     NULL, PARAMS(exclusive_params), run_exclusive},
+    {"session reap", "mark sessions whose process is gone as lost; or remove transcripts that are nobody's",
+     DOES_WRITE | DOES_OPEN_PATH, NULL, PARAMS(reap_params), run_reap},
 };
 
 const struct verb_table verbs_session = VERB_TABLE(verbs);

@@ -70,8 +70,10 @@ turn_find(struct turn_work *work)
 	struct call *call = work->call;
 	struct engine *engine = &call->context->engine;
 	bool names = arg(call, "key") != NULL && arg(call, "session") != NULL;
-	enum status status = context_open(call->context, false, call->why);
+	enum status status = str_check_id("the slot", turn_slot(call), LABEL_MAX, call->why);
 
+	if (status == OK)
+		status = context_open(call->context, false, call->why);
 	if (status == OK)
 		status = names ? engine_run(engine, rule_find, work, call->why) : engine_read(engine, rule_find, work, call->why);
 	if (status == OK)
@@ -127,6 +129,8 @@ turn_take(struct turn_work *work, int64_t ttl_ms, bool stays)
 	if (status != OK)
 		return status;
 	hold_init(&work->hold, call->context, work->session, NULL);
+	/* who acts for a session begins its turns for many callers at once */
+	work->hold.apart = true;
 	status = hold_take(&work->hold, &ask, 1, json_whole(call->args, "wait", HOLD_WAIT_MS), stays, &other, call->why);
 	tell_busy(call->result, status, &other, call->why);
 	if (status == OK) {

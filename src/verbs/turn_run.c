@@ -119,8 +119,6 @@ run_once(struct attempt *attempt, int *exit, struct buf *why)
 	attempt->words = make_words(work->call->command, work->turn.resume);
 	if (attempt->words == NULL)
 		return why_not(why, NO_MEMORY, "out of memory");
-	if (attempt->words[0] == NULL)
-		return why_not(why, USAGE, "without an id to resume by no word of the command is left");
 	command.words = attempt->words;
 	status = tee_begin(&attempt->out, STDOUT_FILENO, OUTPUT_MAX, why);
 	if (status == OK && (status = tee_begin(&attempt->err, STDERR_FILENO, ERRORS_MAX, why)) != OK) {
@@ -243,6 +241,15 @@ end_turn(struct attempt *attempt, int exit, struct buf *why)
 	return status;
 }
 
+/* Without an id the same program must run. */
+static enum status
+check_command(const struct call *call)
+{
+	if (strstr(call->command[0], HOLE) == NULL && !is_option_for(call->command[0], call->command[1]))
+		return OK;
+	return why_not(call->why, USAGE, "the command begins with " HOLE ", and without an id to resume by there would be none");
+}
+
 /* What the command's last word says, unless it is no text. */
 static enum status
 read_question(struct turn_work *work)
@@ -266,9 +273,11 @@ run(struct turn_work *work)
 {
 	struct call *call = work->call;
 	struct attempt attempt = {.work = work};
-	enum status status = read_question(work), ended;
+	enum status status = check_command(call), ended;
 	struct buf why;
 
+	if (status == OK)
+		status = read_question(work);
 	if (status == OK)
 		status = turn_find(work);
 	if (status == OK)

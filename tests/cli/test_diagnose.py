@@ -10,7 +10,7 @@ import unittest
 import stile_test
 
 TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history", "token-opus", "token-bash",
-           "lightrag-slots", "task-start", "active-task", "file-append", "daily-header", "derived-doc"]
+           "lightrag-slots", "task-start", "active-task", "file-append", "daily-header", "derived-doc", "turn-cold", "turn-cold-to-warm"]
 LOSS = {"file-append": "TORN"}  # others: LAST_WRITER_WINS
 
 

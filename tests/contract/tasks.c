@@ -36,7 +36,7 @@ static void
 begin(struct txn *txn, const struct work *work)
 {
 	txn->actor = work->actor;
-	txn->now_ms += work->later_ms;
+	txn->instant_ms = txn_now(txn) + work->later_ms;
 }
 
 static enum status

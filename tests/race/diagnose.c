@@ -42,7 +42,7 @@ run(const struct target *const *targets, size_t count, unsigned writers, int64_t
 	buf_release(&why);
 }
 
-#define TARGETS 13
+#define TARGETS_MAX 40
 
 /* What is spliced can't be read; all else that is lost is overwritten. */
 static enum verdict
@@ -55,16 +55,17 @@ loss_of(const struct target *target)
 static void
 with_any_number_of_writers_the_unguarded_lose_and_the_guarded_are_safe(void **state)
 {
-	const struct target *targets[TARGETS];
+	const struct target *targets[TARGETS_MAX];
 	static const unsigned writers[] = {2, 3, 16};
-	struct diagnosis rows[2 * TARGETS];
+	struct diagnosis rows[TARGETS_MAX * 2];
+	size_t count = 0;
 
-	for (size_t i = 0; i < TARGETS; i++)
-		assert_non_null(targets[i] = diagnose_nth(i));
-	assert_null(diagnose_nth(TARGETS));
+	while (count < TARGETS_MAX && (targets[count] = diagnose_nth(count)) != NULL)
+		count++;
+	assert_in_range(count, 7, TARGETS_MAX - 1);
 	for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
-		run(targets, TARGETS, writers[i], DIAGNOSE_LIMIT_MS, rows);
-		for (size_t j = 0; j < 2 * TARGETS; j++) {
+		run(targets, count, writers[i], DIAGNOSE_LIMIT_MS, rows);
+		for (size_t j = 0; j < count * 2; j++) {
 			assert_int_equal(rows[j].guarded, j % 2);
 			assert_int_equal(rows[j].writers, writers[i]);
 			assert_int_equal(rows[j].verdict, j % 2 == 1 ? VERDICT_SAFE : loss_of(rows[j].target));

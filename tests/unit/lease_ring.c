@@ -3,6 +3,7 @@
  *
  * Rows: R45 R61 R62 R66 N12
  */
+#include "core/lease_role.h"
 #include "lib/leasing.h"
 #include "lib/test.h"
 
