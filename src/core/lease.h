@@ -13,7 +13,7 @@
  * A maximum hold, where there is one, is a deadline that no renewal moves.
  * A resource can be closed: what it stood for is over, and nobody is ever granted it again.
  *
- * Called inside a write transaction unless it says otherwise; never blocks.  Times are milliseconds on the store's clock.
+ * Called inside a write transaction unless it says otherwise; never blocks.  Times are ms on the store's clock.
  */
 #ifndef CORE_LEASE_H
 #define CORE_LEASE_H
@@ -143,9 +143,7 @@ enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *ou
 
 /* Whether it is the caller's own: a session's are also its sub-agents' and its shells', which can't be told apart. */
 bool lease_is_callers(const struct txn *txn, const struct lease *lease);
-
 json_t *lease_json(const struct lease *lease);
-
 /* "held by A since T until U", for a refusal. */
 void lease_describe(const struct lease *lease, int64_t now_ms, struct buf *out);
 

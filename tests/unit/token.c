@@ -94,7 +94,7 @@ another_scope_or_action_is_refused_and_leaves_it_armed(void **state)
 	assert_int_equal(consume(bench, "a", "bash", "abcdef02", &token), NOT_ALLOWED);
 	assert_string_equal(word, "wrong_digest");
 	assert_int_equal(consume(bench, "a", "bash", "", &token), NOT_ALLOWED);
-	assert_string_equal(token_state(&token, bench->txn.now_ms), "armed");
+	assert_string_equal(token_state(&token, bench->txn.instant_ms), "armed");
 	assert_int_equal(consume(bench, "a", "bash", "abcdef01", &token), OK);
 }
 

@@ -74,7 +74,7 @@ settle(struct bench *bench, enum status status)
 	const char *actor = bench->txn.actor;
 
 	if (status == OK || bench->txn.keep)
-		bench_at(bench, bench->txn.now_ms + 1);
+		bench_at(bench, bench->txn.instant_ms + 1);
 	else
 		bench_undo(bench);
 	bench->txn.keep = false;
@@ -166,7 +166,7 @@ an_end_that_comes_too_late_binds_nothing_and_keeps_no_answer(void **state)
 
 	make_session(bench, "a", one);
 	late = begin(bench, one, "q1");
-	bench_at(bench, bench->txn.now_ms + TTL_MS);
+	bench_at(bench, bench->txn.instant_ms + TTL_MS);
 	turn = begin(bench, one, "q2");
 	assert_true(turn.fence > late.fence);
 	settle(bench, OK);
@@ -236,7 +236,7 @@ a_question_is_kept_whatever_becomes_of_its_turn(void **state)
 	turn = begin(bench, one, "fails");
 	assert_int_equal(close_turn(bench, &turn, NULL, NULL), OK);
 	begin(bench, one, "is lost");
-	bench_at(bench, bench->txn.now_ms + TTL_MS);
+	bench_at(bench, bench->txn.instant_ms + TTL_MS);
 	turn = begin(bench, one, "");
 	assert_int_equal(close_turn(bench, &turn, NULL, ""), OK);
 	expect_log(bench, one, "u:fails u:is lost u: a:");
