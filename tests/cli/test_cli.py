@@ -163,7 +163,7 @@ class Statuses(Base):
         """69"""
         repo = self.another_repo(guarded=False)
         values = {"--client": "c", "--client-session": "s", "SESSION": "s", "SLOT": "s", "VALUE": "v", "NAME": "n", "N": "1",
-                  "TEXT": "t", "ID": "inst_001", "--version": "1", "PATH": "."}
+                  "TEXT": "t", "ID": "inst_001", "--version": "1", "--fence": "1", "PATH": "."}
         for verb in self.verbs():
             if verb in WITHOUT_STORE:
                 continue
