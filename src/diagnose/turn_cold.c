@@ -88,11 +88,16 @@ turns_in(const struct race *race, const char *id)
 	return info.st_size / (int64_t)strlen("turn 000\n");
 }
 
+/* Short: it is a column of a table. */
 static void
 say(char out[TRIAL_TEXT], int64_t transcripts, int64_t turns, unsigned of)
 {
-	snprintf(out, TRIAL_TEXT, "%lld transcript%s, %lld of %u turns", (long long)transcripts, transcripts == 1 ? "" : "s",
-	         (long long)turns, of);
+	size_t len = (size_t)snprintf(out, TRIAL_TEXT, "%lld transcript%s, ", (long long)transcripts, transcripts == 1 ? "" : "s");
+
+	if (turns == of)
+		snprintf(out + len, TRIAL_TEXT - len, "all");
+	else
+		snprintf(out + len, TRIAL_TEXT - len, "%lld of %u", (long long)turns, of);
 }
 
 static void
