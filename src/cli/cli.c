@@ -138,7 +138,7 @@ run_verb(struct context *context, const struct verb *verb, int count, char **wor
 	int exit_status;
 	enum status status;
 	struct rows rows = {0};
-	struct call call = {.context = context, .args = args, .exit = -1, .result = result, .why = &why, .rows = &rows};
+	struct call call = {.context = context, .args = args, .by_hand = true, .exit = -1, .result = result, .why = &why, .rows = &rows};
 
 	buf_init(&why, WHY_MAX);
 	status = cli_parse(verb, count, words, args, &call.command, &json, &why);

@@ -198,9 +198,10 @@ postgres_is_there(struct postgres *store)
 {
 	struct pollfd there = {.fd = store->conn == NULL ? -1 : PQsocket(store->conn), .events = POLLIN};
 
-	/* what can be read is answers that nobody waited for, or the end */
-	if (store->conn != NULL && poll(&there, 1, 0) > 0 && PQconsumeInput(store->conn) == 0)
-		postgres_drop(store);
+	/* what can be read is answers that nobody waited for, or the server's last words, and behind them the end */
+	while (store->conn != NULL && poll(&there, 1, 0) > 0)
+		if (PQconsumeInput(store->conn) == 0)
+			postgres_drop(store);
 	return store->conn != NULL;
 }
 

@@ -168,7 +168,7 @@ static enum status
 prepare_day(struct race *race, struct buf *why)
 {
 	(void)why;
-	snprintf(race->trial->expected, sizeof race->trial->expected, "1 wrote the head, %u entries", race->trial->writers);
+	snprintf(race->trial->expected, sizeof race->trial->expected, "heads 1, entries %u", race->trial->writers);
 	return OK;
 }
 
@@ -242,7 +242,7 @@ look_at_day(struct race *race, struct buf *why)
 	trial_one_may(race, heads, "wrote the head");
 	if (entries < race->trial->writers && race->finding->kept == race->finding->wanted)
 		race->finding->kept = entries;
-	snprintf(race->finding->found, sizeof race->finding->found, "%u wrote the head, %u entries", heads, entries);
+	snprintf(race->finding->found, sizeof race->finding->found, "heads %u, entries %u", heads, entries);
 	return status;
 }
 

@@ -1,6 +1,7 @@
 #include "core/lease.h"
 #include "diagnose/targets.h"
 #include "os/anchor.h"
+#include "os/file.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -174,6 +175,9 @@ take_slot(struct engine *engine, struct way *way, struct buf *why)
 
 	way->witness = (struct witness){witness_anchor, witness_process, witness_awake, way->folder};
 	engine->witness = &way->witness;
+	/* with a server's store there is none of the trial's own */
+	if (status == OK)
+		status = file_make_folder(way->folder, 0700, NULL, why);
 	if (status == OK)
 		status = anchor_take(&way->anchor, way->folder, why);
 	if (status == OK)

@@ -104,7 +104,7 @@ look_at_file(struct race *race, struct buf *why)
 	/* each reads the same: one of them finds its own */
 	race->finding->wanted = race->trial->writers;
 	race->finding->kept = 1;
-	snprintf(race->finding->found, sizeof race->finding->found, "1 at its own, all at task %lld",
+	snprintf(race->finding->found, sizeof race->finding->found, "1 own, all at %lld",
 	         (long long)json_whole(pointer, "task", -1));
 	json_decref(pointer);
 	return OK;

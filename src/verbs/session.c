@@ -391,6 +391,8 @@ run_reap(struct call *call)
 	size_t count;
 	enum status status;
 
+	if (json_truth(call->args, "transcripts") && !call->by_hand)
+		return why_not(call->why, USAGE, "transcripts are removed from the command line only");
 	if (json_truth(call->args, "transcripts"))
 		return reap_transcripts(call);
 	for (size_t i = 1; i < sizeof reap_params / sizeof *reap_params; i++) {
@@ -449,7 +451,7 @@ static const struct verb verbs[] = {
     {"session exclusive", "in exclusive mode: which session has the codebase for itself, since when and until when", DOES_WRITE,
      NULL, PARAMS(exclusive_params), run_exclusive},
     {"session reap", "mark sessions whose process is gone as lost; or remove transcripts that are nobody's",
-     DOES_WRITE | DOES_OPEN_PATH, NULL, PARAMS(reap_params), run_reap},
+     DOES_WRITE, NULL, PARAMS(reap_params), run_reap},
 };
 
 const struct verb_table verbs_session = VERB_TABLE(verbs);

@@ -85,6 +85,7 @@ enum verb_does {
 struct call {
 	struct context *context;
 	const json_t *args;   /* object, checked against the verb's params */
+	bool by_hand;         /* it came from the command line: only then may a part of a verb open a path, where the verb itself doesn't */
 	char *const *command; /* of a verb with a PARAM_COMMAND; else NULL */
 	int exit;             /* of that command, -1 until the verb has started it; the verb's own outcome is told on stderr then */
 	json_t *result;       /* object, empty at first; its "notes" are lines for people about a command that was run */

@@ -98,7 +98,7 @@ class Collisions(stile_test.Case):
 
     def test_files_are_whole_made_once_and_never_in_silence_another_ones(self):
         """R85, R88, R89, R102"""
-        for target, whole in (("file-append", "12 lines, 0 broken"), ("daily-header", "1 wrote the head, 4 entries"),
+        for target, whole in (("file-append", "12 lines, 0 broken"), ("daily-header", "heads 1, entries 4"),
                               ("derived-doc", "1 written, 3 told")):
             self.assertEqual(self.found("--target", target, mode="guarded"), (whole, whole, "SAFE"))
 

@@ -264,7 +264,7 @@ class Bad(locking.Case):
         self.refused("lock", "acquire", "held", "--slots", "3", status=1, says="number of slots")
         self.refused("lock", "acquire", "held", "--shared", status=1, says="2 slots")
         self.refused("lock", "acquire", "b", "--session", "nobody", status=66, says="nobody")
-        self.refused("lock", "role", "x", "--priority", "1001", status=65, says="-1000 to 1000")
+        self.refused("lock", "role", "x", "--priority", "1001", status=65, says="0 to 1000")
         self.refused("lock", "role", "x", status=64, says="--priority")
         for verb in ("renew", "release"):
             for fence in ("0", "99999999999"):
