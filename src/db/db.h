@@ -43,6 +43,8 @@ struct db_ops {
 	void (*rollback)(struct db *db);
 	/* Queued, for rows of another store: no instant before now_ms is given any more, and the table's numbers go on past `last`. */
 	void (*catch_up)(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
+	/* Queued, for a project that is no more: removes what the engine itself keeps of it.  NULL: that is nothing. */
+	void (*forget)(struct db *db);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
