@@ -27,7 +27,6 @@
 
 struct db;
 struct db_grant;
-
 #define WAKE_SIZE 40
 #define WAKE_RECHECK_MS 1000
 
@@ -63,6 +62,8 @@ struct db_ops {
 	bool (*proven)(struct db *db, const char *proof);
 	/* Queued, for rows of another store: no instant before now_ms is given any more, and the table's numbers go on past `last`. */
 	void (*catch_up)(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
+	/* Queued, for a project that is no more: removes what the engine itself keeps of it.  NULL: that is nothing. */
+	void (*forget)(struct db *db);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */
 	/* Looks at a store that a failure has shut for everybody, and opens it again when it is whole; `why` then tells of it. */
 	enum status (*mend)(struct db *db, struct buf *why);
@@ -76,7 +77,7 @@ struct db {
 	int64_t now_ms;
 	int64_t boot_ms; /* the machine's own clock (clock_boot_ms) at that instant: tells when on the store's something began */
 	unsigned trips; /* answers waited for since the transaction began, and for its end if it wrote */
-	bool timed;     /* now_ms and boot_ms are this transaction's */
+	bool timed; /* now_ms and boot_ms are this transaction's */
 	bool writing, open; /* a transaction is */
 	bool unhurried;     /* this one's rule said so: nothing is lost if its writing is undone by a power cut, as it tells nobody */
 	bool moved_too;     /* set by whoever means to begin in a project whose rows have moved away; else that is STORE_DOWN */

@@ -115,12 +115,14 @@ take_begun(struct postgres *store, const PGresult *result, bool *older, struct b
 {
 	enum status status;
 
+	store->known = false;
 	store->pooled = cell(result, 1) != PQbackendPID(store->conn);
 	status = postgres_known(store, cell(result, 2), older, why);
 	if (status == OK && cell(result, 3) == 0)
 		return postgres_no_project(store, why);
 	if (status == OK && PQgetlength(result, 0, 4) > 0 && !store->db.moved_too)
 		return db_moved(store->name, PQgetvalue(result, 0, 4), why);
+	store->known = status == OK;
 	store->key_ms = cell(result, 0);
 	if (status == OK && cell(result, 0) > store->last_ms)
 		store->last_ms = cell(result, 0);
@@ -242,7 +244,7 @@ store_begin_ahead(struct db *db, bool write, int64_t wait_ms, struct buf *why)
 	store->spoiled = OK;
 	if (status != OK)
 		return status;
-	if (!postgres_is_there(store) || !store->met)
+	if (!postgres_is_there(store) || !store->known)
 		return store_begin(db, write, wait_ms, why);
 	store->wait_ms = wait_ms > POSTGRES_WAIT_MIN_MS ? wait_ms : POSTGRES_WAIT_MIN_MS;
 	store->began_boot_ms = clock_boot_ms();
@@ -369,24 +371,6 @@ store_commit(struct db *db, struct buf *why)
 	return status;
 }
 
-/*
- * Others may be drawing numbers at this moment, so the sequence is never set to where it may have been already: it is drawn from
- * until it is there, or set so far ahead that nobody comes there in the meantime.
- */
-static void
-store_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last)
-{
-	struct postgres *store = store_of(db);
-
-	db_run(db, "UPDATE project SET seen_ms = greatest(seen_ms, $1) WHERE project = $2", DB_INT(now_ms),
-	       DB_TEXT(store->project));
-	db_run(db,
-	       "SELECT CASE WHEN $3 - s.at > 1000000 THEN setval(pg_get_serial_sequence($1, $2), $3)"
-	       " ELSE (SELECT max(nextval(pg_get_serial_sequence($1, $2))) FROM generate_series(1, $3 - s.at)) END"
-	       " FROM (SELECT nextval(pg_get_serial_sequence($1, $2)) AS at) s",
-	       DB_TEXT(table), DB_TEXT(column), DB_INT(last));
-}
-
 static enum status
 store_mend(struct db *db, struct buf *why)
 {
@@ -423,7 +407,8 @@ static const struct db_ops postgres_ops = {
 	.wait = postgres_sleep,
 	.prove = postgres_prove,
 	.proven = postgres_proven,
-	.catch_up = store_catch_up,
+	.catch_up = postgres_catch_up,
+	.forget = postgres_forget_project,
 	.facts = postgres_facts,
 	.mend = store_mend,
 	.grant = postgres_grant,

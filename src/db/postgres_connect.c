@@ -95,7 +95,7 @@ postgres_drop(struct postgres *store)
 	PQfinish(store->conn);
 	store->conn = NULL;
 	store->sent_count = 0;
-	store->met = false;
+	store->met = store->known = false;
 	store->channel[0] = store->proof[0] = '\0';
 	PQclear(store->begun);
 	store->begun = NULL;

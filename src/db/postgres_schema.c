@@ -17,8 +17,7 @@
  * This engine's own: the last instant that a writer of the project was given, and how far they are ahead of a server's clock that
  * was set back: so that time goes on meanwhile.
  */
-#define SEEN \
-	"ALTER TABLE project ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0, ADD COLUMN ahead_ms BIGINT NOT NULL DEFAULT 0"
+#define SEEN "ALTER TABLE project ADD COLUMN seen_ms BIGINT NOT NULL DEFAULT 0, ADD COLUMN ahead_ms BIGINT NOT NULL DEFAULT 0"
 
 /* And the key of every write transaction (postgres_outcome.c): the row that proves that it was committed. */
 #define OPERATIONS \

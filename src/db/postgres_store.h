@@ -35,6 +35,7 @@ struct postgres {
 	char *name;
 	char project[512];
 	bool met; /* a first answer came on this connection: whether it is pooled is known */
+	bool known; /* the last begin found all as it must be: the next may be sent ahead */
 	bool pooled;
 	char channel[WAKE_SIZE];     /* that this connection listens on; "" = none */
 	char proof[WAKE_SIZE];       /* that it gave; "" = none */
@@ -99,6 +100,8 @@ enum status postgres_unknown(const struct postgres *store, const char *what, str
 
 /* For struct db_ops. */
 void postgres_facts(struct db *db, struct buf *out);
+void postgres_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
+void postgres_forget_project(struct db *db);
 
 /* As rows that live without the result.  NO_MEMORY. */
 enum status postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why) MUST_CHECK;

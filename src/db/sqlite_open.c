@@ -5,9 +5,13 @@
 #include "os/random.h"
 #include "schema.h"
 
+#include <poll.h>
 #include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define LOOKS 50
+#define LOOK_PAUSE_MS 10
 
 #define SCHEMA_NEWEST (schema_files[sizeof schema_files / sizeof *schema_files - 1].number)
 #define SCHEMA_TEXT_MAX ((size_t)256 << 10)
@@ -295,6 +299,26 @@ spare_folder(const struct sqlite *store)
 		sqlite3_vfs_find(NULL)->xSetSystemCall(sqlite3_vfs_find(NULL), "openDirectory", (sqlite3_syscall_ptr)no_folder);
 }
 
+/*
+ * Who opens the database first makes the index of its log anew.  One who may not write can't help in it, but by the next moment it
+ * is there.
+ */
+static enum status
+look_at_schema(struct sqlite *store, int *number, struct buf *why)
+{
+	enum status status = sqlite_schema(store, number, why);
+
+	for (int i = 0; i < LOOKS && status == STORE_DOWN && store->read_only; i++) {
+		int code = sqlite3_extended_errcode(store->handle);
+
+		if ((code & 0xff) != SQLITE_READONLY || code <= 0xff)
+			break;
+		poll(NULL, 0, LOOK_PAUSE_MS);
+		status = sqlite_schema(store, number, why);
+	}
+	return status;
+}
+
 static enum status
 open_store(struct sqlite *store, const struct sqlite_options *options, struct buf *why)
 {
@@ -304,7 +328,7 @@ open_store(struct sqlite *store, const struct sqlite_options *options, struct bu
 	if (status == OK && clock_boot_name(store->boot) != OK)
 		status = why_not(why, STORE_DOWN, "/proc can't be read, so this boot can't be told from another");
 	if (status == OK)
-		status = sqlite_schema(store, &number, why);
+		status = look_at_schema(store, &number, why);
 	if (status == OK && number == 0 && !options->make)
 		return why_not(why, STORE_DOWN, "%s: is empty; run `stile init` in the codebase", store->file);
 	if (status == OK && number < SCHEMA_NEWEST && store->read_only)

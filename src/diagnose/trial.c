@@ -286,6 +286,8 @@ rule_forget(struct txn *txn, void *arg, struct buf *why)
 	(void)arg;
 	(void)why;
 	copy_erase(txn);
+	if (txn->db->ops->forget != NULL)
+		txn->db->ops->forget(txn->db);
 	return OK;
 }
 

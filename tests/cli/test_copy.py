@@ -274,7 +274,7 @@ class Refused(Base):
         self.work()
         self.repo.json("store", "init", env=self.there)
         self.server.execute("CREATE ROLE guest%d LOGIN" % self.count)
-        self.assertIn("grant", self.same_after(69, "--to", self.server.url(self.name, user="guest%d" % self.count)))
+        self.assertIn("grant", self.same_after(66, "--to", self.server.url(self.name, user="guest%d" % self.count)))
 
     def test_a_file_that_cannot_grow(self):
         """The disk ends in the middle of it: nothing is there, and the source is as it was."""
