@@ -41,10 +41,17 @@ not_confirmed(struct buf *why)
 	return why_not(why, OUTCOME_UNKNOWN, "it was done, but whether it still was the caller's to do can't be told: %.900s", reason);
 }
 
+/* Who makes an effect outside of the store must be alone in it by then. */
+static enum status
+begin(struct engine *engine, bool write, bool effect, struct buf *why)
+{
+	return effect ? db_begin(engine->db, write, engine->wait_ms, why) : db_begin_ahead(engine->db, write, engine->wait_ms, why);
+}
+
 static enum status
 run(struct engine *engine, bool write, rule_function *rule, effect_function *effect, void *arg, struct buf *why)
 {
-	enum status status = db_begin_ahead(engine->db, write, engine->wait_ms, why), committed;
+	enum status status = begin(engine, write, effect != NULL, why), committed;
 	struct txn txn = {.db = engine->db,
 	                  .project = engine->project,
 	                  .actor = engine->actor,
