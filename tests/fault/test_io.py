@@ -7,6 +7,7 @@ Time limit: 300 s
 """
 import contextlib
 import json
+import sqlite3
 
 import faulty
 import stile_test
