@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "core/engine.h"
 
-#define COPY_COLUMNS_MAX 26
+#define COPY_COLUMNS_MAX 28
 
 /* Its columns begin with `project` and the key. */
 struct copy_table {
