@@ -150,6 +150,12 @@ context_config(const struct context *context, struct config *config, struct buf 
 }
 
 enum status
+context_make_place(const struct context *context, struct buf *why)
+{
+	return context->address.url[0] == '\0' ? OK : file_make_folder(context->address.folder, 0700, NULL, why);
+}
+
+enum status
 context_open(struct context *context, bool make, struct buf *why)
 {
 	struct db *db;

@@ -95,12 +95,15 @@ begin(struct work *work)
 	status = read_lock(work);
 	if (status == OK)
 		status = context_open(call->context, false, call->why);
+	hold_init(&work->hold, call->context, arg(work, "session"), NULL);
+	/*
+	 * Who asks is found apart: the change's own transaction waits for what it needs and nothing else.  And that a server has a store
+	 * is known before anything is made here.
+	 */
+	if (status == OK && (work->lock[0] != '\0' || call->context->address.url[0] != '\0'))
+		status = engine_read(&call->context->engine, rule_caller, work, call->why);
 	if (status == OK)
 		status = file_resource(call->context, work->path, work->own, call->why);
-	hold_init(&work->hold, call->context, arg(work, "session"), NULL);
-	/* who asks is found apart: the change's own transaction waits for what it needs and nothing else */
-	if (status == OK && work->lock[0] != '\0')
-		status = engine_read(&call->context->engine, rule_caller, work, call->why);
 	return status;
 }
 

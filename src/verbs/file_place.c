@@ -67,7 +67,9 @@ find_clone(const struct context *context, char out[ID_SIZE], struct buf *why)
 	status = read_clone(path, out, why);
 	if (status != NO_SUCH)
 		return status;
-	status = make_clone(path, why);
+	status = context_make_place(context, why);
+	if (status == OK)
+		status = make_clone(path, why);
 	return status == OK ? read_clone(path, out, why) : status;
 }
 

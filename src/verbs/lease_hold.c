@@ -231,16 +231,24 @@ add_held(struct hold *hold)
 	plan_renewal(hold);
 }
 
-/* As long as we hold it our connection stays; who is on another machine sees that. */
+/*
+ * The anchor, and for those on other machines what shows them that our connection stays.  The store is asked first: without one
+ * nothing is made here.
+ */
 static enum status
-add_proof(struct hold *hold, struct buf *why)
+drop_anchor(struct hold *hold, bool stays, struct buf *why)
 {
 	struct db *db = hold->context->engine.db;
-	size_t len = strlen(hold->anchor.name);
-	char proof[WAKE_SIZE];
-	enum status status = db->ops->prove(db, proof, why);
+	char proof[WAKE_SIZE] = "";
+	size_t len;
+	enum status status = stays ? db->ops->prove(db, proof, why) : db->ops->listen(db, proof, why);
 
-	if (status == OK && proof[0] != '\0')
+	if (status == OK)
+		status = context_make_place(hold->context, why);
+	if (status == OK)
+		status = anchor_take(&hold->anchor, hold->context->address.folder, why);
+	len = strlen(hold->anchor.name);
+	if (status == OK && stays && proof[0] != '\0')
 		snprintf(hold->anchor.name + len, sizeof hold->anchor.name - len, "%c%s", LEASE_PROOF, proof);
 	return status;
 }
@@ -256,9 +264,7 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 	if (count > HOLD_MAX)
 		return why_not(why, BAD_INPUT, "at most %d at a time", HOLD_MAX);
 	if (stays || wait_ms > 0)
-		status = anchor_take(&hold->anchor, hold->context->address.folder, why);
-	if (status == OK && stays)
-		status = add_proof(hold, why);
+		status = drop_anchor(hold, stays, why);
 	/* everybody in the same order: nobody holds what another waits for who holds what he waits for */
 	qsort(asks, count, sizeof *asks, by_name);
 	for (size_t i = 0; i < count && status == OK; i++) {

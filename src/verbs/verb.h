@@ -48,6 +48,12 @@ enum liveness context_liveness(const struct context *context, const struct proce
 enum status context_open(struct context *context, bool make, struct buf *why) MUST_CHECK;
 
 /*
+ * Makes the folder that is this machine's own (anchors and the like), which a server's store has not where nobody typed `init`.
+ * After the store has answered: without one nothing is made.  IO_FAILED.
+ */
+enum status context_make_place(const struct context *context, struct buf *why) MUST_CHECK;
+
+/*
  * The settings alone, for when the store can't be opened.  BAD_CONFIG with `why`: *config then holds what could be read.  The
  * caller releases it in any case.
  */
