@@ -1,4 +1,7 @@
-"""R50: whatever is wrong with a server is told in one line, with what to do and without a password; what libpq's users set up works."""
+"""R50: whatever is wrong with a server is told in one line, with what to do and without a password; what libpq's users set up works.
+
+Engines: its own
+"""
 import os
 import shutil
 import socket
@@ -24,7 +27,7 @@ class Standby(postgres.Server):
     def __init__(self, primary):  # pylint: disable=super-init-not-called
         self.folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
         self.data = os.path.join(self.folder, "data")
-        self.settings = ["listen_addresses=", "unix_socket_directories=" + self.folder]
+        self.settings, self.env = ["listen_addresses=", "unix_socket_directories=" + self.folder], None
         os.chmod(self.folder, 0o755)
         if os.geteuid() == 0:
             os.chown(self.folder, postgres.NOBODY, postgres.NOBODY)
