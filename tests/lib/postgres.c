@@ -63,7 +63,8 @@ become_program(void *arg)
 	char path[500];
 	int log;
 
-	if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+	/* its programs look where they are, and an ordinary user may not */
+	if (chdir("/") != 0 || (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)))
 		return 126;
 	/* a change of user forgets it */
 	prctl(PR_SET_PDEATHSIG, SIGQUIT);

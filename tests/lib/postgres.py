@@ -37,7 +37,8 @@ def programs():
 def as_user(*argv):
     """As an ordinary user, and not longer than this process lives."""
     user = ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"] if os.geteuid() == 0 else []
-    return ["setpriv", "--pdeathsig", "QUIT", *user, "--", *argv]
+    # its programs look where they are, and an ordinary user may not
+    return ["setpriv", "--pdeathsig", "QUIT", *user, "--", "env", "-C", "/", *argv]
 
 
 def begin(folder, argv, env=None):
