@@ -59,7 +59,7 @@ find_programs(void)
 static int
 become_program(void *arg)
 {
-	char *const *argv = arg;
+	char **argv = arg;
 	char path[500];
 	int log;
 
@@ -73,6 +73,8 @@ become_program(void *arg)
 	if (log < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0)
 		return 126;
 	snprintf(path, sizeof path, "%s/%s", server.programs, argv[0]);
+	/* by its own name each finds the others */
+	argv[0] = path;
 	execv(path, argv);
 	return 127;
 }
