@@ -24,6 +24,9 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
+/* Since the statement came to the server: the wait for the project's row. */
+#define WAITED POSTGRES_NOW " - floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
+
 /* Where the clock was set back the instants go on ahead of it, as fast, until it has come there by itself. */
 #define SEEN "greatest(p.seen_ms, $2)"
 #define AHEAD "CASE WHEN " POSTGRES_NOW " >= " SEEN " THEN 0 ELSE greatest(p.ahead_ms, " SEEN " - " POSTGRES_NOW ") END"
@@ -56,7 +59,7 @@ send_begin_writing(struct postgres *store, bool ahead)
 	              " o AS (INSERT INTO operation (project, at_ms, key) SELECT $1, p.seen_ms, $3 FROM p)"
 	              " SELECT seen_ms, pg_backend_pid(), (SELECT schema FROM store), 1 / CASE WHEN $4::bigint >= 0 AND (moved <> "
 	              "''"
-	              " OR (SELECT schema FROM store) <> $4) THEN 0 ELSE 1 END, moved FROM p",
+	              " OR (SELECT schema FROM store) <> $4) THEN 0 ELSE 1 END, moved, " WAITED " FROM p",
 	              begun, 4);
 }
 
@@ -70,7 +73,8 @@ send_begin_reading(struct postgres *store)
 	              "SELECT greatest(" POSTGRES_NOW ", (SELECT greatest(p.seen_ms, " POSTGRES_NOW " + CASE WHEN " POSTGRES_NOW
 	              " >= p.seen_ms THEN 0 ELSE"
 	              " p.ahead_ms END) FROM project p WHERE p.project = $1)), pg_backend_pid(),"
-	              " (SELECT schema FROM store), " POSTGRES_GRANTED ", (SELECT p.moved FROM project p WHERE p.project = $1)",
+	              " (SELECT schema FROM store), " POSTGRES_GRANTED
+	              ", (SELECT p.moved FROM project p WHERE p.project = $1), " WAITED,
 	              project, 1);
 }
 
@@ -123,6 +127,7 @@ take_begun(struct postgres *store, const PGresult *result, bool *older, struct b
 	if (status == OK && PQgetlength(result, 0, 4) > 0 && !store->db.moved_too)
 		return db_moved(store->name, PQgetvalue(result, 0, 4), why);
 	store->known = status == OK;
+	store->waited_ms = cell(result, 5);
 	store->key_ms = cell(result, 0);
 	if (status == OK && cell(result, 0) > store->last_ms)
 		store->last_ms = cell(result, 0);
@@ -133,7 +138,8 @@ static void
 set_clock(struct postgres *store)
 {
 	store->db.now_ms = store->last_ms;
-	store->db.boot_ms = clock_boot_ms();
+	/* from when it was sent: who began after another had ended is then never found to have begun before him */
+	store->db.boot_ms = store->sent_boot_ms + store->waited_ms;
 	store->db.timed = true;
 }
 
@@ -141,6 +147,7 @@ set_clock(struct postgres *store)
 static enum status
 answers(struct postgres *store, PGresult **last, struct buf *why)
 {
+	int64_t sent_boot_ms = clock_boot_ms();
 	enum status status = postgres_answers(store, last, why);
 	PGresult *begun = store->begun;
 	bool older = false;
@@ -149,6 +156,7 @@ answers(struct postgres *store, PGresult **last, struct buf *why)
 	if (status != OK && begun == NULL && !store->db.timed)
 		status = judge_failed(store, status, &older, why);
 	if (status == OK && begun != NULL) {
+		store->sent_boot_ms = sent_boot_ms;
 		status = take_begun(store, begun, &older, why);
 		set_clock(store);
 		if (store->db.writing)
@@ -176,6 +184,7 @@ postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 		send_begin_writing(store, false);
 	else
 		send_begin_reading(store);
+	store->sent_boot_ms = clock_boot_ms();
 	status = postgres_answers(store, &last, why);
 	if (status != OK)
 		status = judge_failed(store, status, older, why);

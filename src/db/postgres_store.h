@@ -34,7 +34,7 @@ struct postgres {
 	char *url;
 	char *name;
 	char project[512];
-	bool met; /* a first answer came on this connection: whether it is pooled is known */
+	bool met;   /* a first answer came on this connection: whether it is pooled is known */
 	bool known; /* the last begin found all as it must be: the next may be sent ahead */
 	bool pooled;
 	char channel[WAKE_SIZE];     /* that this connection listens on; "" = none */
@@ -43,6 +43,8 @@ struct postgres {
 	bool again;                  /* of what failed last: nothing was done, and doing it once more is right */
 	int64_t wait_ms;             /* for other writers, in this transaction */
 	int64_t last_ms;             /* the last instant given */
+	int64_t sent_boot_ms;        /* when this transaction's begin was sent ... */
+	int64_t waited_ms;           /* ... and how long it then waited for the project's row */
 	int64_t began_boot_ms;       /* when db_begin began */
 	int64_t until_boot_ms;       /* no answer and no connection is waited for longer; 0: as the limits say */
 	char key[POSTGRES_KEY_SIZE]; /* of this write transaction, in the table of operations ... */
