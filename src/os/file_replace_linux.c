@@ -13,15 +13,26 @@
 #define TEMPORARY ".stile-"
 #define TEMPORARY_DIGITS 16
 
+/* Where it leads.  A file that is there only when one looks again was made by somebody a moment ago. */
+static bool
+resolve(const char *path, char out[PATH_SIZE])
+{
+	struct stat file;
+
+	if (realpath(path, out) != NULL)
+		return true;
+	return errno == ENOENT && lstat(path, &file) == 0 && !S_ISLNK(file.st_mode) && realpath(path, out) != NULL;
+}
+
 enum status
 target_resolve(const char *path, struct file_target *target, struct buf *why)
 {
 	struct stat link;
 
-	if (realpath(path, target->path) == NULL) {
+	if (!resolve(path, target->path)) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			return why_not(why, IO_FAILED, "%s: %s", path, strerror(errno));
-		if (lstat(path, &link) == 0)
+		if (lstat(path, &link) == 0 && S_ISLNK(link.st_mode))
 			return why_not(why, IO_FAILED, "%s: is a link that leads nowhere", path);
 		if (str_copy(target->path, sizeof target->path, path) != OK)
 			return why_not(why, IO_FAILED, "the path is too long: %s", path);

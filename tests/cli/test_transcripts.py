@@ -3,6 +3,7 @@ import os
 import uuid
 
 import hooked
+import stile_test
 
 OLD = 7200  # seconds
 
@@ -54,6 +55,7 @@ class Sweep(Base):
         self.assertEqual(self.names(), sorted(os.path.basename(path) for path in (self.owned, fresh)))
         self.assertEqual(self.sweep(), [2, 1, 1, 0, 0])
 
+    @stile_test.embedded_only("a second store beside it")
     def test_every_id_that_any_session_was_ever_given_is_kept_also_of_those_that_ended(self):
         """R49: any slot, any generation, any project of the store, and the ids that turns resumed."""
         kept = [str(uuid.uuid4()) for _ in range(6)]
@@ -170,6 +172,7 @@ class Nothing(Base):
         self.assertIn("nothing was removed", self.untouched(self.reap("--keep", good, "--keep", binary), 65))
         self.untouched(self.reap("--keep", self.repo.folder), 74)
 
+    @stile_test.embedded_only("its file")
     def test_a_store_that_can_not_be_read(self):
         for name in ("stile.db", "stile.db-wal"):
             with open(os.path.join(self.repo.store, name), "wb") as file:
