@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import termios
 import time
 import unittest
@@ -142,12 +143,19 @@ class Stopped(locking.Case):
 
 class Told(locking.Case):
     """What is sent to the wrapper reaches the command, which decides."""
-    TRAPS = 'trap "echo told; exit 9" %s; echo "$STILE_FENCE $STILE_SLOT $$"; while :; do read line <&3; done 3<>%s'
+    # Blocked and waited for, since a shell's trap is not run when the signal comes just before its read.
+    WAITS = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [int(sys.argv[1])])
+print(os.environ["STILE_FENCE"], os.environ["STILE_SLOT"], os.getpid(), flush=True)
+signal.sigwait([int(sys.argv[1])])
+print("told")
+sys.exit(9)
+"""
 
     def test_the_command_is_told_what_its_wrapper_is_told(self):
-        os.mkfifo(os.path.join(self.repo.path, "never"))
-        for number, name in ((signal.SIGTERM, "TERM"), (signal.SIGINT, "INT"), (signal.SIGHUP, "HUP"), (signal.SIGUSR1, "USR1")):
-            holder = self.holder("a", command=("sh", "-c", self.TRAPS % (name, "never")))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            holder = self.holder("a", command=(sys.executable, "-c", self.WAITS, str(int(number))))
             holder.process.send_signal(number)
             self.assertEqual(holder.ends(), (9, "told\n", ""))
             self.assertTrue(self.free("a"))
@@ -158,12 +166,24 @@ class Told(locking.Case):
         self.assertEqual(holder.ends().status, 128 + signal.SIGTERM)
         self.assertTrue(self.free("a"))
 
+    # The first is waited for, any more are told when they come.
+    COUNTS = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("ready", flush=True)
+signal.sigwait([signal.SIGINT])
+print("told", flush=True)
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"told"))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+sys.stdin.readline()
+sys.exit(4)
+"""
 
     def test_what_the_terminal_tells_both_is_told_once(self):
         master, slave = os.openpty()
         self.addCleanup(os.close, master)
         how = self.repo.command(
-            [self.repo.stile, "lock", "run", "a", "--", "sh", "-c", 'trap "echo told" INT; echo ready; while :; do read line && exit 4; done'])
+            [self.repo.stile, "lock", "run", "a", "--", sys.executable, "-c", self.COUNTS])
 
         def on_terminal():
             os.setsid()
