@@ -180,10 +180,10 @@ install_undo_locked(struct context *context, json_t *result, struct buf *why)
 enum status
 install_undo(struct context *context, json_t *result, struct buf *why)
 {
-	int fd = -1;
-	enum status status = install_lock(context, context->wait_ms, &fd, why);
+	int fd;
+	enum status status = install_lock_if_there(context, &fd, why);
 
-	if (status != OK && status != NO_SUCH)
+	if (status != OK)
 		return status;
 	status = install_undo_locked(context, result, why);
 	if (fd >= 0)

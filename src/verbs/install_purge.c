@@ -74,7 +74,7 @@ move_aside(struct context *context, const char *aside, json_t *result, struct bu
 }
 
 static enum status
-remove_store(struct context *context, json_t *result, struct buf *why)
+remove_store(struct context *context, bool locked, json_t *result, struct buf *why)
 {
 	char aside[PATH_SIZE + 16];
 	struct stat there;
@@ -82,19 +82,19 @@ remove_store(struct context *context, json_t *result, struct buf *why)
 
 	snprintf(aside, sizeof aside, "%s-purged", context->address.folder);
 	status = file_remove_folder(aside, why); /* what an earlier one left that was killed */
-	if (status == OK && stat(context->address.folder, &there) == 0)
+	if (status == OK && locked && stat(context->address.folder, &there) == 0)
 		status = move_aside(context, aside, result, why);
 	return status == OK ? file_remove_folder(aside, why) : status;
 }
 
-/* Under the lock, if the store's folder is there. */
+/* Without the lock there was no store; one that comes to be meanwhile is its maker's. */
 static enum status
-purge(struct context *context, json_t *result, struct buf *why)
+purge(struct context *context, bool locked, json_t *result, struct buf *why)
 {
 	enum status status = OK;
 	struct stat there;
 
-	if (stat(context->address.file, &there) == 0) {
+	if (locked && stat(context->address.file, &there) == 0) {
 		status = context_open(context, false, why);
 		if (status == OK)
 			status = check_nobody_lives(context, result, why);
@@ -104,7 +104,7 @@ purge(struct context *context, json_t *result, struct buf *why)
 		status = install_undo_locked(context, result, why);
 	if (status != OK)
 		return status;
-	status = remove_store(context, result, why);
+	status = remove_store(context, locked, result, why);
 	if (status == HELD && json_array_size(json_object_get(result, "worktrees")) > 0 &&
 	    install_guard_locked(context, result, NULL) != OK)
 		return why_not(why, HELD, "a session began meanwhile, so the store is kept; but the hooks are out: run `stile init`");
@@ -114,7 +114,7 @@ purge(struct context *context, json_t *result, struct buf *why)
 enum status
 install_purge(struct context *context, json_t *result, struct buf *why)
 {
-	int fd = -1;
+	int fd;
 	enum status status;
 
 	if (!str_equal(context->address.project, ".") || context->address.url[0] != '\0')
@@ -122,10 +122,10 @@ install_purge(struct context *context, json_t *result, struct buf *why)
 		               "%s is named by STILE_STORE, and other codebases may use it: take the hooks out with "
 		               "`stile init --undo`, and remove it by hand when nobody does",
 		               context_store_name(context));
-	status = install_lock(context, context->wait_ms, &fd, why);
-	if (status != OK && status != NO_SUCH)
+	status = install_lock_if_there(context, &fd, why);
+	if (status != OK)
 		return status;
-	status = purge(context, result, why);
+	status = purge(context, fd >= 0, result, why);
 	if (status == OK)
 		json_object_set_new(result, "purged", json_true());
 	if (fd >= 0)

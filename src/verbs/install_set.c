@@ -2,6 +2,8 @@
 
 #include "os/file.h"
 
+#include <sys/stat.h>
+
 enum status
 install_records(const struct context *context, const char *name, char out[PATH_SIZE])
 {
@@ -31,6 +33,19 @@ install_lock(const struct context *context, int64_t wait_ms, int *fd, struct buf
 	if (file_no_links(context->address.folder, why) != OK)
 		return STORE_DOWN;
 	return file_lock(path, wait_ms, fd, why);
+}
+
+enum status
+install_lock_if_there(const struct context *context, int *fd, struct buf *why)
+{
+	enum status status;
+	struct stat there;
+
+	*fd = -1;
+	do
+		status = install_lock(context, context->wait_ms, fd, why);
+	while (status == NO_SUCH && stat(context->address.folder, &there) == 0);
+	return status == NO_SUCH ? OK : status;
 }
 
 static enum status

@@ -36,6 +36,9 @@ enum status install_records(const struct context *context, const char *name, cha
 /* Takes the lock; *fd holds it until close.  NO_SUCH when the store's folder isn't there; else as file_lock. */
 enum status install_lock(const struct context *context, int64_t wait_ms, int *fd, struct buf *why) MUST_CHECK;
 
+/* The same for who can do without a store: then *fd is -1 and nothing keeps one from being made meanwhile. */
+enum status install_lock_if_there(const struct context *context, int *fd, struct buf *why) MUST_CHECK;
+
 /* install_guard with hooks and install_undo (install.h), for who holds the lock. */
 enum status install_guard_locked(struct context *context, json_t *result, struct buf *why) MUST_CHECK;
 enum status install_undo_locked(struct context *context, json_t *result, struct buf *why) MUST_CHECK;
