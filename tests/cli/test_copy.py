@@ -1,6 +1,7 @@
 """N11: `stile store copy` takes a codebase's rows from one store into another and back: all of them or none, value by value.
 
 Engines: its own, one for the source and one for the target.
+Small share: the sanitized build
 """
 import contextlib
 import os

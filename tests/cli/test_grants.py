@@ -1,6 +1,7 @@
 """R8, R51: many teams in one database: a role sees and changes what belongs to projects that were granted to it, and nothing else.
 
 Engines: its own
+Small share: the sanitized build
 """
 import subprocess
 import unittest

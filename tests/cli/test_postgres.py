@@ -1,6 +1,7 @@
 """R8, R50, N11: with STILE_STORE=postgresql://... everything goes on as before; what is wrong with the server is told in one line.
 
 Engines: its own, the server.
+Small share: the sanitized build
 """
 import os
 import shutil

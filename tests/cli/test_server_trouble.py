@@ -1,6 +1,7 @@
 """R50: whatever is wrong with a server is told in one line, with what to do and without a password; what libpq's users set up works.
 
 Engines: its own
+Small share: the sanitized build
 """
 import os
 import shutil

@@ -4,6 +4,7 @@ No crash; a documented status with one line; no trace in the store, unless the a
 written; and who was told that it was done finds all of it there.
 
 Time limit: 900 s
+Small share: the sanitized build
 """
 import json
 import os

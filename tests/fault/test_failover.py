@@ -9,6 +9,7 @@ The anomaly refuted: a COMMIT is sent and the connection dies.  Taken for a fail
 success it may be lost.
 
 Time limit: 240 s
+Small share: the sanitized build
 """
 import collections
 import itertools

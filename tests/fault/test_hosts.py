@@ -4,6 +4,7 @@ The machines are namespaces of this one, each with network, processes, mounts, b
 they reach by its Unix socket.  Where the kernel gives none of these, that is a failure and not a test less.
 
 Time limit: 300 s
+Small share: the sanitized build
 """
 import json
 import os

@@ -4,6 +4,7 @@ Every failure is one line and a documented status; nothing of it is in the store
 and the next one works.  Each operation is tried on a store with a short log, and on one whose log is due for a checkpoint.
 
 Time limit: 300 s
+Small share: the sanitized build
 """
 import contextlib
 import json

@@ -9,6 +9,7 @@ The anomalies refuted:
 
 Rows: R42 R43 R60 R96 N2 N13
 Time limit: 300 s
+Small share: the sanitized build
 """
 import fcntl
 import os

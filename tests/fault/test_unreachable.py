@@ -1,4 +1,7 @@
-"""R50, N11: a server that does not answer costs one hook its limit and the next ones nothing; of several hosts a dead one is passed over."""
+"""R50, N11: a server that does not answer costs one hook its limit and the next ones nothing; of several hosts a dead one is passed over.
+
+Small share: the sanitized build
+"""
 import json
 import os
 import socket

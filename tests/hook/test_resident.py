@@ -4,6 +4,8 @@ The anomaly that is refuted: an asker has waited long enough for a worker that w
 on, finds the request that still waits for it, and does the event a second time.
 
 Time limit: 400 s
+Engines: its own
+Small share: the sanitized build
 """
 import contextlib
 import json

@@ -3,6 +3,7 @@ on purpose has one.  spin searches all of its runs.
 
 Rows: N13 N14 N2 R42 R46
 Time limit: 300 s
+Small share: the sanitized build
 """
 import os
 import re
