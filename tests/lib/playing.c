@@ -39,11 +39,11 @@ move_on(struct player *player, struct lane *lane)
 		actor_calls(&player->actor, lane->resource, LEASE_DIE, 0);
 }
 
-/* Mostly not at all, or not longer than what it waits for takes others; now and then until it is had. */
+/* Mostly not at all or for a moment; now and then so long that what is short passes meanwhile. */
 static unsigned
 patience_ms(struct player *player)
 {
-	static const unsigned waits[] = {0, 0, 0, 0, 4, 4, 8, 60};
+	static const unsigned waits[] = {0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 6, 6, SHORT_MS + 10};
 
 	return waits[actor_throw(&player->actor, sizeof waits / sizeof *waits)];
 }
