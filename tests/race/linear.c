@@ -7,8 +7,8 @@
  *   a double grant     A and B both hold what only one may hold.
  *   a lost fence       A held it with fence 7; it ended; B gets it with fence 7, too.
  *   a zombie           A slept past its deadline and B has it; A's renewal, release or end is taken all the same.
- *   a task done twice  A is done; C, who waited, is granted it and does it again.
- *   a token spent twice  A and B both consume it; or B consumes its next generation with leave for the last.
+ *   done twice         A is done; C, who waited, is granted it and does it again.
+ *   spent twice        A and B both consume a token; or B consumes its next generation with leave for the last.
  *   a lost addition    A reads 41, B reads 41, both write 42.
  *   a stale read       A's write was answered; B asks afterwards and reads what was before it.
  *   a lost edit        A and B both change version 3, and both are told that it is version 4 now.
@@ -17,7 +17,7 @@
  * stores are, on a disk, with all its syncs: what is answered together is what overlaps.
  *
  * Rows: N14 N2 R42 R96
- * Time limit: 7200 s
+ * Time limit: 3600 s
  */
 #include "lib/crowd.h"
 #include "lib/playing.h"
