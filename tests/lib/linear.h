@@ -17,7 +17,7 @@
 #define LINEAR_NEVER INT64_MAX
 #define LINEAR_STATE_MAX 128
 
-enum linear_status { LINEAR_OK, LINEAR_HELD, LINEAR_CONFLICT, LINEAR_NO_SUCH };
+enum linear_status { LINEAR_OK, LINEAR_HELD, LINEAR_CONFLICT, LINEAR_NO_SUCH, LINEAR_NOT_ALLOWED };
 
 struct linear_op {
 	int64_t called;   /* ns of a clock that all share */
@@ -58,12 +58,16 @@ extern const struct linear_model linear_counter;
 enum { TEXT_EDIT, TEXT_READ };
 extern const struct linear_model linear_instruction;
 
-/* Issued once, consumed once. */
+/*
+ * Issued for a scope (`asked`), consumed once, for the same scope and before its deadline, and then or when it has expired issued
+ * anew: `got` is the generation, `until_ms` the deadline, `at_ms` the instant at which it was issued or consumed.  HELD: consumed
+ * before; CONFLICT: still armed, or expired; NO_SUCH: never issued; NOT_ALLOWED: of another scope.
+ */
 enum { TOKEN_ISSUE, TOKEN_CONSUME };
 extern const struct linear_model linear_token;
 
-/* Claimed by a lease, ends in done, which is final: CONFLICT from then on. */
-enum { TASK_CLAIM, TASK_DONE, TASK_RELEASE, TASK_DIE };
+/* Claimed by a lease, ends in done, which is final: CONFLICT from then on, with the fence of who did it (`got`). */
+enum { TASK_CLAIM = LEASE_ACQUIRE, TASK_RENEW = LEASE_RENEW, TASK_RELEASE = LEASE_RELEASE, TASK_DIE = LEASE_DIE, TASK_DONE };
 extern const struct linear_model linear_task;
 
 struct linear_verdict {

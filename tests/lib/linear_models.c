@@ -8,7 +8,7 @@
 struct leased {
 	int64_t last;   /* fence */
 	int64_t now_ms; /* of the last grant or renewal */
-	int64_t done;
+	int64_t done;   /* the fence by which it was; 0 = it isn't */
 	struct {
 		int64_t fence; /* 0 = free */
 		int64_t until_ms;
@@ -66,16 +66,20 @@ acquire_unknown(const struct linear_model *model, struct leased *state, const st
 	return state->slots[first].until_ms < INT64_MAX && hold(state, first, op, INT64_MAX);
 }
 
-/*
- * A refusal to one who holds it no more: another has its slot, or whoever looked found it overdue, which it was if the instant
- * of a later grant says so, or can have been as the processes' clock goes.
- */
+/* Whether it was overdue: the instant of a later grant says so, or it can have been as the processes' clock goes. */
+static bool
+can_be_late(const struct leased *state, int64_t slot, const struct linear_op *op)
+{
+	return state->slots[slot].until_ms <= state->now_ms || state->slots[slot].due_ns <= op->returned;
+}
+
+/* A refusal to one who holds it no more: another has its slot, or whoever looked found it overdue. */
 static bool
 is_lost(struct leased *state, int64_t slot, const struct linear_op *op)
 {
 	if (slot < 0)
 		return true;
-	if (state->slots[slot].until_ms > state->now_ms && state->slots[slot].due_ns > op->returned)
+	if (!can_be_late(state, slot, op))
 		return false;
 	memset(&state->slots[slot], 0, sizeof state->slots[slot]);
 	return true;
@@ -199,23 +203,111 @@ instruction_step(const struct linear_model *model, void *data, const struct line
 	return true;
 }
 
-/* 0 not there, 1 issued, 2 consumed. */
+struct token {
+	int64_t generation; /* 0 = there is none */
+	int64_t scope;
+	int64_t now_ms; /* of the last grant or consumption */
+	int64_t until_ms;
+	int64_t due_ns; /* on the processes' clock: it can't expire before */
+	int64_t consumed;
+	int64_t consumed_ms; /* 0 = nobody knows */
+};
+
+static bool
+is_armed(const struct token *state)
+{
+	return state->generation > 0 && !state->consumed;
+}
+
+/* Whether it can have expired when nothing says at which instant that was seen. */
+static bool
+expires(struct token *state, const struct linear_op *op)
+{
+	if (state->until_ms > state->now_ms && state->due_ns > op->returned)
+		return false;
+	if (state->until_ms != INT64_MAX && state->until_ms > state->now_ms)
+		state->now_ms = state->until_ms;
+	return true;
+}
+
+static bool
+issue(struct token *state, const struct linear_op *op)
+{
+	struct token next = {.generation = state->generation + 1, .scope = op->asked, .now_ms = state->now_ms};
+
+	if (is_known(op) && op->status == LINEAR_CONFLICT)
+		return is_armed(state) && op->got == state->generation && state->until_ms > state->now_ms;
+	if (!is_known(op)) {
+		if (is_armed(state) && !expires(state, op))
+			return false;
+		next.now_ms = state->now_ms;
+		next.until_ms = INT64_MAX;
+		next.due_ns = op->called;
+	} else {
+		if (op->status != LINEAR_OK || op->got != next.generation || op->at_ms < state->now_ms || op->until_ms <= op->at_ms)
+			return false;
+		if (is_armed(state) && state->until_ms > op->at_ms && state->until_ms != INT64_MAX)
+			return false;
+		next.now_ms = op->at_ms;
+		next.until_ms = op->until_ms;
+		next.due_ns = due(op);
+	}
+	*state = next;
+	return true;
+}
+
+static bool
+consume(struct token *state, const struct linear_op *op)
+{
+	if (!is_armed(state) || state->scope != op->asked)
+		return false;
+	if (is_known(op) && (op->at_ms < state->now_ms || op->at_ms >= state->until_ms))
+		return false;
+	state->consumed = true;
+	if (is_known(op))
+		state->now_ms = state->consumed_ms = op->at_ms;
+	return true;
+}
+
 static bool
 token_step(const struct linear_model *model, void *data, const struct linear_op *op)
 {
-	int64_t *state = data;
-	int64_t before = op->kind == TOKEN_ISSUE ? 0 : 1;
+	struct token *state = data;
 
 	(void)model;
-	if (!is_known(op) || op->status == LINEAR_OK) {
-		if (*state != before)
-			return false;
-		*state = before + 1;
-		return true;
-	}
 	if (op->kind == TOKEN_ISSUE)
-		return op->status == LINEAR_CONFLICT && *state > 0;
-	return (op->status == LINEAR_NO_SUCH && *state == 0) || (op->status == LINEAR_CONFLICT && *state == 2);
+		return issue(state, op);
+	if (!is_known(op))
+		return consume(state, op);
+	if (op->got != state->generation)
+		return false;
+	switch (op->status) {
+	case LINEAR_OK:
+		return consume(state, op);
+	case LINEAR_HELD:
+		return state->consumed && (state->consumed_ms == 0 || state->consumed_ms == op->at_ms);
+	case LINEAR_CONFLICT:
+		return is_armed(state) && expires(state, op);
+	case LINEAR_NOT_ALLOWED:
+		return is_armed(state) && state->scope != op->asked && state->until_ms > state->now_ms;
+	default:
+		return state->generation == 0;
+	}
+}
+
+/* One who is late, but holds it still, is refused, and may renew. */
+static bool
+done(const struct linear_model *model, struct leased *state, const struct linear_op *op)
+{
+	int64_t slot = slot_of(model, state, op->asked);
+
+	if (is_known(op) && op->status == LINEAR_HELD)
+		return slot < 0 || can_be_late(state, slot, op);
+	if ((is_known(op) && op->status != LINEAR_OK) || slot < 0)
+		return false;
+	memset(&state->slots[slot], 0, sizeof state->slots[slot]);
+	state->done = op->asked;
+	return true;
 }
 
 static bool
@@ -223,29 +315,22 @@ task_step(const struct linear_model *model, void *data, const struct linear_op *
 {
 	struct leased *state = data;
 
-	if (op->kind == TASK_DIE)
-		return die(model, state, op);
-	if (is_known(op) && op->status == LINEAR_CONFLICT)
-		return state->done != 0;
+	if (op->kind != TASK_DIE && is_known(op) && op->status == LINEAR_CONFLICT)
+		return state->done != 0 && op->got == state->done;
 	if (state->done != 0)
-		return is_known(op) && op->status == LINEAR_HELD && op->kind != TASK_CLAIM;
-	if (op->kind == TASK_CLAIM)
-		return acquire(model, state, op);
-	if (!release(model, state, op))
 		return false;
-	state->done = op->kind == TASK_DONE && (!is_known(op) || op->status == LINEAR_OK);
-	return true;
+	return op->kind == TASK_DONE ? done(model, state, op) : lease_step(model, state, op);
 }
 
 static const char *const lease_kinds[] = {"acquire", "renew", "release", "die"};
 static const char *const counter_kinds[] = {"add", "read"};
 static const char *const text_kinds[] = {"edit", "read"};
 static const char *const token_kinds[] = {"issue", "consume"};
-static const char *const task_kinds[] = {"claim", "done", "release", "die"};
+static const char *const task_kinds[] = {"claim", "renew", "release", "die", "done"};
 
 const struct linear_model linear_lock = {"lock", sizeof(struct leased), 1, lease_step, lease_kinds};
 const struct linear_model linear_semaphore = {"semaphore", sizeof(struct leased), 2, lease_step, lease_kinds};
 const struct linear_model linear_counter = {"counter", sizeof(int64_t), 0, counter_step, counter_kinds};
 const struct linear_model linear_instruction = {"instruction", sizeof(struct text), 0, instruction_step, text_kinds};
-const struct linear_model linear_token = {"token", sizeof(int64_t), 0, token_step, token_kinds};
+const struct linear_model linear_token = {"token", sizeof(struct token), 0, token_step, token_kinds};
 const struct linear_model linear_task = {"task", sizeof(struct leased), 1, task_step, task_kinds};

@@ -72,6 +72,9 @@ actor_returns(struct actor *actor, struct linear_op *op, enum stile_status statu
 	case STILE_NO_SUCH:
 		op->status = LINEAR_NO_SUCH;
 		break;
+	case STILE_NOT_ALLOWED:
+		op->status = LINEAR_NOT_ALLOWED;
+		break;
 	default:
 		fprintf(stderr, "recording: process %u: status %d\n", actor->process, status);
 		actor->well = false;

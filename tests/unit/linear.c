@@ -251,50 +251,103 @@ of_two_edits_of_one_version_one_is_refused(void **state)
 	BAD(&linear_instruction, EDIT(1, 0, 1, 0, 7), EDIT(1, 2, 3, 1, 8), SEEN(3, 4, 5, 2, 7));
 }
 
-#define ISSUE(p, from, to, how) \
+#define TOKEN(what, p, from, to, how, generation, at, until) \
 	{ \
-		.called = from, .returned = to, .process = p, .kind = TOKEN_ISSUE, .status = how \
+		.called = from, .returned = to, .process = p, .kind = TOKEN_##what, .status = LINEAR_##how, .got = generation, \
+		.at_ms = at, .until_ms = until \
 	}
-#define CONSUME(p, from, to, how) \
-	{ \
-		.called = from, .returned = to, .process = p, .kind = TOKEN_CONSUME, .status = how \
-	}
+#define ISSUE(p, from, to, generation, at, until) TOKEN(ISSUE, p, from, to, OK, generation, at, until)
+#define NOT_ISSUED(p, from, to, generation) TOKEN(ISSUE, p, from, to, CONFLICT, generation, 0, 0)
+#define CONSUME(p, from, to, generation, at) TOKEN(CONSUME, p, from, to, OK, generation, at, 0)
+#define CONSUMED(p, from, to, generation, at) TOKEN(CONSUME, p, from, to, HELD, generation, at, 0)
+#define EXPIRED(p, from, to, generation) TOKEN(CONSUME, p, from, to, CONFLICT, generation, 0, 0)
+#define NEVER_ISSUED(p, from, to) TOKEN(CONSUME, p, from, to, NO_SUCH, 0, 0, 0)
 
 static void
 a_token_is_spent_once(void **state)
 {
-	GOOD(&linear_token, ISSUE(1, 0, 1, LINEAR_OK), CONSUME(2, 2, 9, LINEAR_OK), CONSUME(3, 3, 8, LINEAR_CONFLICT));
-	BAD(&linear_token, ISSUE(1, 0, 1, LINEAR_OK), CONSUME(2, 2, 9, LINEAR_OK), CONSUME(3, 3, 8, LINEAR_OK));
-	BAD(&linear_token, ISSUE(1, 0, 1, LINEAR_OK), CONSUME(3, 3, 8, LINEAR_CONFLICT));
-	GOOD(&linear_token, ISSUE(1, 0, 1, LINEAR_OK), CONSUME(3, 3, 8, LINEAR_CONFLICT), CONSUME(2, 2, NEVER, LINEAR_OK));
-	BAD(&linear_token, CONSUME(2, 2, 9, LINEAR_OK));
-	GOOD(&linear_token, CONSUME(2, 2, 9, LINEAR_NO_SUCH), ISSUE(1, 3, 4, LINEAR_OK), ISSUE(1, 5, 6, LINEAR_CONFLICT));
-	BAD(&linear_token, ISSUE(1, 3, 4, LINEAR_OK), ISSUE(1, 5, 6, LINEAR_OK));
-	BAD(&linear_token, ISSUE(1, 0, 1, LINEAR_OK), CONSUME(2, 2, 9, LINEAR_NO_SUCH));
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 9, 1, 20), CONSUMED(3, 3, 8, 1, 20));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 9, 1, 20), CONSUME(3, 3, 8, 1, 21));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 9, 1, 20), CONSUMED(3, 3, 8, 1, 21));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUMED(3, 3, 8, 1, 20));
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUMED(3, 3, 8, 1, 20), CONSUME(2, 2, NEVER, 0, 0));
+	BAD(&linear_token, CONSUME(2, 2, 9, 1, 20));
+	GOOD(&linear_token, NEVER_ISSUED(2, 2, 9), ISSUE(1, 3, 4, 1, 10, 90), NOT_ISSUED(1, 5, 6, 1));
+	BAD(&linear_token, ISSUE(1, 3, 4, 1, 10, 90), ISSUE(1, 5, 6, 2, 20, 90));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), NEVER_ISSUED(2, 2, 9));
+}
+
+static void
+a_token_that_is_consumed_is_issued_anew_and_the_old_one_is_no_more(void **state)
+{
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 20), ISSUE(1, 4, 5, 2, 30, 90), CONSUME(2, 6, 7, 2, 40));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 20), ISSUE(1, 4, 5, 1, 30, 90));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 20), ISSUE(1, 4, 5, 2, 30, 90), CONSUME(2, 6, 7, 1, 40));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 20), ISSUE(1, 4, 5, 2, 30, 90), CONSUMED(2, 6, 7, 1, 20));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 20), NOT_ISSUED(1, 4, 5, 1));
+	/* nobody was told of the second */
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 20), ISSUE(1, 4, NEVER, 0, 0, 0),
+	     CONSUME(2, 6, 7, 2, 40));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), ISSUE(1, 2, NEVER, 0, 0, 0), CONSUME(2, 4, 5, 2, 40));
+}
+
+static void
+a_token_is_consumed_before_its_deadline_and_for_its_scope_only(void **state)
+{
+	struct linear_op other = TOKEN(CONSUME, 2, 2, 3, NOT_ALLOWED, 1, 0, 0), took = CONSUME(2, 4, 5, 1, 20);
+
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 89));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), CONSUME(2, 2, 3, 1, 90));
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), EXPIRED(2, 2, 80000000, 1), ISSUE(1, 80000001, 80000002, 2, 90, 180));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), EXPIRED(2, 2, 77000000, 1));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), EXPIRED(2, 2, 80000000, 1), CONSUME(3, 80000001, 80000002, 1, 89));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), ISSUE(1, 2, 3, 2, 89, 180));
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), other);
+	other.asked = 1;
+	GOOD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), other, took);
+	took.asked = 1;
+	BAD(&linear_token, ISSUE(1, 0, 1, 1, 10, 90), other, took);
 }
 
 #define DONE(p, from, to, fence, how) \
 	{ \
 		.called = from, .returned = to, .process = p, .kind = TASK_DONE, .asked = fence, .status = how \
 	}
-#define CLAIM(p, from, to, how) \
+#define CLAIM_HELD(p, from, to) \
 	{ \
-		.called = from, .returned = to, .process = p, .kind = TASK_CLAIM, .status = how \
+		.called = from, .returned = to, .process = p, .kind = TASK_CLAIM, .status = LINEAR_HELD \
+	}
+#define IS_DONE(what, p, from, to, fence, by) \
+	{ \
+		.called = from, .returned = to, .process = p, .kind = what, .status = LINEAR_CONFLICT, .asked = fence, .got = by \
 	}
 
 static void
 a_task_is_claimed_by_one_and_done_is_final(void **state)
 {
-	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), CLAIM(2, 2, 3, LINEAR_HELD), DONE(1, 4, 5, 1, LINEAR_OK),
-	     CLAIM(2, 6, 7, LINEAR_CONFLICT), DONE(1, 8, 9, 1, LINEAR_CONFLICT));
+	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), CLAIM_HELD(2, 2, 3), DONE(1, 4, 5, 1, LINEAR_OK),
+	     IS_DONE(TASK_CLAIM, 2, 6, 7, 0, 1), IS_DONE(TASK_DONE, 1, 8, 9, 1, 1), IS_DONE(TASK_RENEW, 1, 10, 11, 1, 1));
 	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 4, 5, 1, LINEAR_OK), TAKE(2, 6, 7, 2, 20, 90));
-	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), CLAIM(2, 2, 3, LINEAR_CONFLICT));
-	/* the stale finisher */
+	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), IS_DONE(TASK_CLAIM, 2, 2, 3, 0, 1));
+	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 4, 5, 1, LINEAR_OK), IS_DONE(TASK_CLAIM, 2, 6, 7, 0, 2));
+	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 4, 5, 1, LINEAR_OK), CLAIM_HELD(2, 6, 7));
+	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), GIVE(1, 2, 3, 1), TAKE(2, 4, 5, 2, 20, 90), DONE(2, 6, 7, 2, LINEAR_OK));
+	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, 3, 1, LINEAR_OK), DONE(1, 4, 5, 1, LINEAR_OK));
+	/* whoever was killed may have done it, or not */
+	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, NEVER, 1, LINEAR_OK), IS_DONE(TASK_CLAIM, 2, 3, 4, 0, 1));
+	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, NEVER, 1, LINEAR_OK), DIES(1, 3), TAKE(2, 4, 5, 2, 20, 90));
+}
+
+static void
+a_finisher_who_is_late_is_refused(void **state)
+{
 	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), TAKE(2, 2, 3, 2, 90, 170), DONE(1, 4, 5, 1, LINEAR_HELD),
 	     DONE(2, 6, 7, 2, LINEAR_OK));
 	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), TAKE(2, 2, 3, 2, 90, 170), DONE(1, 4, 5, 1, LINEAR_OK));
-	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), GIVE(1, 2, 3, 1), TAKE(2, 4, 5, 2, 20, 90), DONE(2, 6, 7, 2, LINEAR_OK));
-	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, 3, 1, LINEAR_OK), DONE(1, 4, 5, 1, LINEAR_OK));
+	/* nobody has it yet: it may renew */
+	GOOD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, 80000000, 1, LINEAR_HELD),
+	     RENEW(1, 80000001, 80000002, 1, 95, 175));
+	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, 77000000, 1, LINEAR_HELD));
 }
 
 /* What is bad is told, with what happened around it. */
@@ -323,4 +376,7 @@ TESTS(cmocka_unit_test(what_happens_one_after_another_is_as_the_model_says),
       cmocka_unit_test(an_overdue_lease_may_be_taken_from_its_deadline_on_and_is_lost_then),
       cmocka_unit_test(a_killed_holders_lease_may_end_from_then_on), cmocka_unit_test(a_semaphore_has_two_slots_and_no_third),
       cmocka_unit_test(of_two_edits_of_one_version_one_is_refused), cmocka_unit_test(a_token_is_spent_once),
-      cmocka_unit_test(a_task_is_claimed_by_one_and_done_is_final), cmocka_unit_test(what_is_bad_is_told))
+      cmocka_unit_test(a_token_that_is_consumed_is_issued_anew_and_the_old_one_is_no_more),
+      cmocka_unit_test(a_token_is_consumed_before_its_deadline_and_for_its_scope_only),
+      cmocka_unit_test(a_task_is_claimed_by_one_and_done_is_final), cmocka_unit_test(a_finisher_who_is_late_is_refused),
+      cmocka_unit_test(what_is_bad_is_told))
