@@ -141,6 +141,9 @@ enum status lease_renew_session(struct txn *txn, const char *resource, const cha
  */
 enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct buf *why) MUST_CHECK;
 
+/* Whether the process is proven gone. */
+bool lease_process_is_gone(const struct txn *txn, const struct process *process);
+
 /* Whether it is the caller's own: a session's are also its sub-agents' and its shells', which can't be told apart. */
 bool lease_is_callers(const struct txn *txn, const struct lease *lease);
 json_t *lease_json(const struct lease *lease);

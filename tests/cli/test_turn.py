@@ -278,6 +278,14 @@ class Steps(Base):
         self.assertEqual(self.step("begin", "--wait", "0s")["fence"], 2)
         self.assertEqual([row[0] for row in self.repo.rows("SELECT state FROM turn ORDER BY fence")], ["lost", "running"])
 
+    def test_a_process_that_is_gone_already_holds_none(self):
+        """R31: else the next would find it dead, and begin beside the first."""
+        agent = self.repo.agent()
+        self.repo.json("session", "start", "--client", "hand", "--client-session", "one", "--pid", agent.pid)
+        agent.kill()
+        self.step("begin")
+        self.assertEqual(self.step("begin", "--wait", "0s", status=1)["error"], "held")
+
     def test_it_ends_with_its_session(self):
         self.step("begin")
         self.repo.json("session", "end", self.one)
