@@ -160,7 +160,8 @@ parse_option(const struct verb *verb, int count, char **words, json_t *args, int
 		return why_not(why, USAGE, "%s: --%s%s needs a value", verb->name, param->name, file == NULL ? "" : "-file");
 	*used = equals == NULL ? 2 : 1;
 	if (param_is_long(param) && json_object_get(args, name) != NULL)
-		return why_not(why, USAGE, "%s: --%s is given twice, by itself or with --%s-file", verb->name, param->name, param->name);
+		return why_not(why, USAGE, "%s: --%s is given twice, by itself or with --%s-file", verb->name, param->name,
+		               param->name);
 	return (file == NULL ? set : set_from)(param, equals == NULL ? words[1] : equals + 1, args, why);
 }
 
@@ -213,8 +214,7 @@ parse_words(const struct verb *verb, int count, char **words, json_t *args, char
 			param = next_positional(verb, args);
 			if (param == NULL)
 				return why_not(why, USAGE, "%s: what is \"%.100s\"?  See `stile help %s`", verb->name, words[i], verb->name);
-			status = (options && param_is_long(param) && str_equal(words[i], "-") ? set_from : set)(param, words[i], args,
-			                                                                                             why);
+			status = (options && param_is_long(param) && str_equal(words[i], "-") ? set_from : set)(param, words[i], args, why);
 		}
 		if (status != OK)
 			return status;

@@ -151,7 +151,8 @@ open_generation(struct txn *txn, const struct event *event, struct event_answer 
 {
 	struct session *session = &answer->arrived.session;
 	/* a conversation that joins in a turn begins as empty as a cleared one */
-	bool cleared = answer->arrived.joined && (event->arrival == ARRIVAL_CLEAR || (event->arrival == ARRIVAL_STARTUP && session->events > 0));
+	bool cleared = answer->arrived.joined &&
+	               (event->arrival == ARRIVAL_CLEAR || (event->arrival == ARRIVAL_STARTUP && session->events > 0));
 
 	if (event->kind != EVENT_START || (!cleared && (event->arrival != ARRIVAL_COMPACT || answer->arrived.created)))
 		return;
@@ -279,8 +280,13 @@ note_reaping(struct txn *txn, struct event_answer *answer)
 
 /* Whether a checkpoint may have become due, or may be told. */
 static bool
-may_report(struct txn *txn, const struct event *event, const struct session *session)
+may_report(struct txn *txn, const struct event *event, const struct event_answer *answer)
 {
+	const struct session *session = &answer->arrived.session;
+
+	/* the turn was asked for already, and four answers are all that an event waits for: the next one reports */
+	if (event->turn[0] != '\0' && answer->news.asked)
+		return false;
 	if (event->can_speak || event->context >= 0 || event->budget > 0)
 		return true;
 	for (size_t i = 0; i < event->look_count; i++)
@@ -314,7 +320,7 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 	if (event->can_speak)
 		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
-	if (status == OK && may_report(txn, event, session))
+	if (status == OK && may_report(txn, event, answer))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);
 	if (status != OK)
 		event_answer_release(answer);

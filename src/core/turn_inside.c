@@ -39,16 +39,17 @@ turn_named(struct txn *txn, const char *id, struct turn_inside *out, struct buf 
 	struct turn_inside found = {0};
 	struct lease lease = {0};
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT " SESSION_COLUMNS ", " INSIDE_COLUMNS
-	                            " FROM (SELECT t.session AS turn_of, t.slot AS turn_slot, t.fence AS turn_fence,"
-	                            " t.bound AS turn_bound, l.anchor AS turn_anchor, l.anchored AS turn_anchored,"
-	                            " l.pid AS turn_pid, l.pid_start AS turn_pid_start, l.pid_space AS turn_pid_space,"
-	                            " l.pid_boot AS turn_pid_boot, l.expires_ms AS turn_expires_ms"
-	                            " FROM turn t JOIN lease l ON l.project = t.project AND l.resource = 'turn/' || t.session"
-	                            " AND l.fence = t.fence WHERE t.project = $1 AND t.state = 'running' AND t.turn = $2) AS running"
-	                            " JOIN session s ON s.project = $1 AND s.session = running.turn_of",
-	                            DB_TEXT(txn->project), DB_TEXT(id));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT " SESSION_COLUMNS ", " INSIDE_COLUMNS
+	           " FROM (SELECT t.session AS turn_of, t.slot AS turn_slot, t.fence AS turn_fence,"
+	           " t.bound AS turn_bound, l.anchor AS turn_anchor, l.anchored AS turn_anchored,"
+	           " l.pid AS turn_pid, l.pid_start AS turn_pid_start, l.pid_space AS turn_pid_space,"
+	           " l.pid_boot AS turn_pid_boot, l.expires_ms AS turn_expires_ms"
+	           " FROM turn t JOIN lease l ON l.project = t.project AND l.resource = 'turn/' || t.session"
+	           " AND l.fence = t.fence WHERE t.project = $1 AND t.state = 'running' AND t.turn = $2) AS running"
+	           " JOIN session s ON s.project = $1 AND s.session = running.turn_of",
+	           DB_TEXT(txn->project), DB_TEXT(id));
 
 	*out = found;
 	if (status != OK)

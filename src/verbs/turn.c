@@ -66,8 +66,7 @@ rule_open(struct txn *txn, void *data, struct buf *why)
 	struct turn_work *work = data;
 
 	txn->actor = work->hold.caller.actor;
-	return turn_open(txn, work->session, turn_slot(work->call), work->hold.leases[0].fence,
-	                 work->question, &work->turn, why);
+	return turn_open(txn, work->session, turn_slot(work->call), work->hold.leases[0].fence, work->question, &work->turn, why);
 }
 
 static void
@@ -324,8 +323,7 @@ static const struct verb verbs[] = {
      DOES_WRITE | DOES_RUN | DOES_OPEN_PATH, NULL, PARAMS(run_params), turn_run},
 	{"turn begin", "take a session's turn; answers with its fence and the id to resume by", DOES_WRITE, NULL,
      PARAMS(begin_params), run_begin},
-	{"turn end", "end a turn: bind its id, keep its answer, let the next begin", DOES_WRITE, NULL,
-     PARAMS(end_params), run_end},
+	{"turn end", "end a turn: bind its id, keep its answer, let the next begin", DOES_WRITE, NULL, PARAMS(end_params), run_end},
 	{"turn renew", "hold a turn for longer", DOES_WRITE, NULL, PARAMS(renew_params), run_renew},
 	{"turn list", "which sessions are in a turn, since when, and who waits", DOES_READ,
      "session fence holders waiters waits holds", PARAMS(list_params), run_list},

@@ -149,10 +149,14 @@ what_is_no_text_or_a_path_is_one_line_and_begins_nothing(void **state)
 		const char *more;
 		enum stile_status status;
 	} cases[] = {
-		{"\"message\":\"a\\u0000b\"", STILE_BAD_INPUT}, {"\"message\":\"a\xff\"", STILE_BAD_INPUT},
-		{"\"message\":7", STILE_BAD_INPUT},             {"\"message\":null", STILE_BAD_INPUT},
-		{"\"message\":[\"a\"]", STILE_BAD_INPUT},       {"\"message_file\":\"/dev/null\"", STILE_USAGE},
-		{"\"message_file\":\"-\"", STILE_USAGE},        {"\"answer\":\"a\"", STILE_USAGE},
+		{"\"message\":\"a\\u0000b\"", STILE_BAD_INPUT},
+		{"\"message\":\"a\xff\"", STILE_BAD_INPUT},
+		{"\"message\":7", STILE_BAD_INPUT},
+		{"\"message\":null", STILE_BAD_INPUT},
+		{"\"message\":[\"a\"]", STILE_BAD_INPUT},
+		{"\"message_file\":\"/dev/null\"", STILE_USAGE},
+		{"\"message_file\":\"-\"", STILE_USAGE},
+		{"\"answer\":\"a\"", STILE_USAGE},
 	};
 	struct scene *scene = *state;
 
@@ -182,7 +186,8 @@ who_does_not_wait_is_told_who_has_it_and_when_to_come_again(void **state)
 	assert_int_equal(json_whole(refusal, "retry_ms", 0), 5000);
 	assert_string_equal(json_text(refusal, "holder", ""), scene->one);
 	json_decref(refusal);
-	assert_int_equal(resident_call(scene->stile, NULL, "turn begin", "{\"session\":\"%s\",\"wait\":1}", scene->one), STILE_BUSY);
+	assert_int_equal(resident_call(scene->stile, NULL, "turn begin", "{\"session\":\"%s\",\"wait\":1}", scene->one),
+	                 STILE_BUSY);
 	assert_int_equal(turns(scene), 1);
 }
 

@@ -88,9 +88,8 @@ of_many_that_start_in_one_turn_one_is_its_session_and_all_others_are_its_childre
 		                                 " AND slot = 'conversation'",
 		                                 DB_TEXT("."), DB_TEXT(scene.one)),
 		                 round + 2);
-		assert_int_equal(codebase_number(&scene.codebase,
-		                                 "SELECT count(*) FROM session WHERE project = $1 AND parent = $2", DB_TEXT("."),
-		                                 DB_TEXT(scene.one)),
+		assert_int_equal(codebase_number(&scene.codebase, "SELECT count(*) FROM session WHERE project = $1 AND parent = $2",
+		                                 DB_TEXT("."), DB_TEXT(scene.one)),
 		                 (round + 1) * (CLIENTS - 1));
 	}
 	assert_int_equal(codebase_number(&scene.codebase, "SELECT count(*) FROM session WHERE project = $1", DB_TEXT(".")),
