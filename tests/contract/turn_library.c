@@ -186,7 +186,7 @@ who_does_not_wait_is_told_who_has_it_and_when_to_come_again(void **state)
 	assert_int_equal(json_whole(refusal, "retry_ms", 0), 5000);
 	assert_string_equal(json_text(refusal, "holder", ""), scene->one);
 	json_decref(refusal);
-	assert_int_equal(resident_call(scene->stile, NULL, "turn begin", "{\"session\":\"%s\",\"wait\":1}", scene->one),
+	assert_int_equal(resident_call(scene->stile, NULL, "turn begin", "{\"session\":\"%s\",\"wait\":200}", scene->one),
 	                 STILE_BUSY);
 	assert_int_equal(turns(scene), 1);
 }
