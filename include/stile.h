@@ -49,7 +49,8 @@ STILE_API enum stile_status stile_open(const char *folder, struct stile **out, c
 /*
  * Runs one verb.  `parameters` is the text of a JSON object, NULL for none.  *result, if not NULL, gets the text of a JSON
  * object: the verb's document, or {"error":...,"hint":...} with what is known of a holder; it belongs to `stile` and holds until
- * the next call.  What was answered STILE_OK is on disk.  Waits at most 10 s for other writers.
+ * the next call.  What was answered STILE_OK is on disk.  Waits at most 10 s for other writers; a verb with the parameter `wait` also
+ * so long for what others hold (`turn begin`: 30 s where it isn't given).
  */
 STILE_API enum stile_status stile_call(struct stile *stile, const char *verb, const char *parameters, const char **result);
 

@@ -54,9 +54,10 @@ help_verb(const struct verb *verb)
 			snprintf(name, sizeof name, "--%s%s%s", param->name, param->placeholder == NULL ? "" : " ",
 			         param->placeholder == NULL ? "" : param->placeholder);
 		printf("%s  %-26s %s%s\n", i == 0 ? "\n" : "", name, param->help, param->many ? " (may be given again)" : "");
-		if (param->type == PARAM_LONG)
+		if (param_is_long(param))
 			printf("  --%s-file FILE%*s the same from a file; %s may also be `-`, for stdin\n", param->name,
-			       (int)(14 > strlen(param->name) ? 14 - strlen(param->name) : 1), "", param->placeholder);
+			       (int)(14 > strlen(param->name) ? 14 - strlen(param->name) : 1), "",
+			       param->positional ? param->placeholder : "FILE");
 	}
 }
 
@@ -106,8 +107,10 @@ scdoc_verb(const struct verb *verb)
 
 		printf("\n\t*%s%s*: ", param->positional ? "" : "--", param->positional ? param->placeholder : param->name);
 		scdoc_text(param->help);
-		if (param->type == PARAM_LONG)
-			printf("; `-` takes it from stdin, *--%s-file* _FILE_ from a file", param->name);
+		if (param_is_long(param))
+			printf(param->positional ? "; `-` takes it from stdin, *--%s-file* _FILE_ from a file"
+			                         : "; *--%s-file* _FILE_ takes it from a file, or for `-` from stdin",
+			       param->name);
 		printf("\n");
 	}
 	printf("\n");

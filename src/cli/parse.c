@@ -79,6 +79,7 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 		return OK;
 	case PARAM_TEXT:
 	case PARAM_LONG:
+	case PARAM_BODY:
 	case PARAM_PAIR:
 	case PARAM_COMMAND:
 		break;
@@ -92,22 +93,23 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 	return OK;
 }
 
-/* A long text from a file, or from stdin for "-".  The newlines at its end, of any system, are not of it. */
+/* A long text from a file, or from stdin for "-".  The newlines at its end, of any system, are not of it, save of a body. */
 static enum status
 set_from(const struct param *param, const char *path, json_t *args, struct buf *why)
 {
 	char key[LABEL_MAX + 1];
 	struct buf text;
 	uint64_t dropped = 0;
+	size_t limit = param->type == PARAM_BODY ? BODY_MAX : LONG_TEXT_MAX;
 	enum status status;
 	json_t *value;
 
-	buf_init(&text, LONG_TEXT_MAX);
+	buf_init(&text, limit);
 	status = str_equal(path, "-") ? file_drain(STDIN_FILENO, &text, &dropped, why) : file_read(path, &text, why);
 	if (status == OK && dropped > 0)
 		status = why_not(why, BAD_INPUT, "%s: %llu bytes on stdin; the limit is %zu", param->name,
-		                 (unsigned long long)text.len + dropped, LONG_TEXT_MAX);
-	while (status == OK && text.len > 0 && strchr("\r\n", text.data[text.len - 1]) != NULL)
+		                 (unsigned long long)text.len + dropped, limit);
+	while (status == OK && param->type == PARAM_LONG && text.len > 0 && strchr("\r\n", text.data[text.len - 1]) != NULL)
 		text.len--;
 	value = status == OK ? json_stringn(text.len == 0 ? "" : text.data, text.len) : NULL;
 	buf_release(&text);
@@ -130,7 +132,7 @@ long_param(const struct verb *verb, char *name)
 		return NULL;
 	name[strlen(name) - strlen("_file")] = '\0';
 	param = param_find(verb, name);
-	return param != NULL && param->type == PARAM_LONG ? param : NULL;
+	return param != NULL && param_is_long(param) ? param : NULL;
 }
 
 /* "--name value", "--name=value" or "--flag"; *used words. */
@@ -157,6 +159,9 @@ parse_option(const struct verb *verb, int count, char **words, json_t *args, int
 	if (equals == NULL && count < 2)
 		return why_not(why, USAGE, "%s: --%s%s needs a value", verb->name, param->name, file == NULL ? "" : "-file");
 	*used = equals == NULL ? 2 : 1;
+	if (param_is_long(param) && json_object_get(args, name) != NULL)
+		return why_not(why, USAGE, "%s: --%s is given twice, by itself or with --%s-file", verb->name, param->name,
+		               param->name);
 	return (file == NULL ? set : set_from)(param, equals == NULL ? words[1] : equals + 1, args, why);
 }
 
@@ -209,8 +214,7 @@ parse_words(const struct verb *verb, int count, char **words, json_t *args, char
 			param = next_positional(verb, args);
 			if (param == NULL)
 				return why_not(why, USAGE, "%s: what is \"%.100s\"?  See `stile help %s`", verb->name, words[i], verb->name);
-			status = (options && param->type == PARAM_LONG && str_equal(words[i], "-") ? set_from : set)(param, words[i], args,
-			                                                                                             why);
+			status = (options && param_is_long(param) && str_equal(words[i], "-") ? set_from : set)(param, words[i], args, why);
 		}
 		if (status != OK)
 			return status;

@@ -257,7 +257,9 @@ join(struct txn *txn, const struct session_start *start, struct arrived *out)
 	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session);
 	audit_add(txn, out->session.id, "binding.set", SLOT_CONVERSATION, out->session.client_session, start->client_session);
 	txn->actor = actor;
-	snprintf(out->session.client_session, sizeof out->session.client_session, "%s", start->client_session);
+	/* who made it goes on calling it as before, whatever another client calls the conversation */
+	if (str_equal(out->session.client, start->client))
+		snprintf(out->session.client_session, sizeof out->session.client_session, "%s", start->client_session);
 	/* it began before the end that it undoes was told */
 	if (out->session.state == SESSION_ENDED && began_ms > 0 && began_ms < out->session.state_ms)
 		out->session.state_ms = began_ms;
@@ -332,6 +334,8 @@ binding_arrive(struct txn *txn, const struct session_start *start, enum arrival 
 	db_rows_release(&rows);
 	if (status == OK && !known && arrival == ARRIVAL_CLEAR)
 		goes_on = continued_by_clear(start, &found.others, txn_now(txn));
+	if (status == OK && !known && goes_on == NULL && arrival != ARRIVAL_GLANCE)
+		goes_on = start->joins;
 	if (goes_on != NULL) {
 		found.session = *goes_on;
 		join(txn, start, &found);

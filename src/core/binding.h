@@ -61,7 +61,7 @@ struct arrived {
 /*
  * The session that a client's id means, made if need be: get-or-create, the same under any race.  Which one continues: the
  * same id is the same session; after `clear` also the one session that the same process has just ended by clear or hosts,
- * which gets the id as its next conversation; otherwise it is a new one.  (By its transcript none is recognised yet.)
+ * which gets the id as its next conversation; else the one that it is said to join; otherwise it is a new one.  (By its transcript none is recognised yet.)
  * Moves no state.  One round trip.
  *
  * ARRIVAL_GLANCE (a status line, drawn when the client likes) makes none: NO_SUCH.  One made from it would keep the id from

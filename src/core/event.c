@@ -54,8 +54,36 @@ effect_of(enum event_kind kind)
 	return &effects[0];
 }
 
+/* Whose an id that is new here will be. */
+static enum status
+find_turn(struct txn *txn, const struct event *event, struct session_start *start, struct turn_inside *out, struct buf *why)
+{
+	const struct session *session = &out->session;
+	enum status status = turn_named(txn, event->turn, out, why);
+
+	if (status != OK || session->id[0] == '\0')
+		return status;
+	/* after `clear` the same client goes on */
+	if (turn_admits(txn, out, event->client) ||
+	    (event->kind == EVENT_START && event->arrival == ARRIVAL_CLEAR && out->conversation[0] != '\0' &&
+	     event->process.pid > 0 && process_same(&session->process, &event->process)))
+		start->joins = session;
+	else
+		start->parent = session->id;
+	return OK;
+}
+
+static void
+note_turn(struct txn *txn, const struct event *event, const struct arrived *arrived, struct turn_inside *inside)
+{
+	if (strcmp(inside->session.id, arrived->session.id) != 0)
+		*inside = (struct turn_inside){0};
+	else if (arrived->joined || turn_admits(txn, inside, event->client))
+		turn_joined(txn, inside, event->client_session);
+}
+
 enum status
-event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct buf *why)
+event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct turn_inside *inside, struct buf *why)
 {
 	struct session_start start = {
 	    .client = event->client,
@@ -70,25 +98,43 @@ event_arrive(struct txn *txn, const struct event *event, struct arrived *out, st
 	    .began_boot_ms = event->began_boot_ms,
 	};
 	enum arrival arrival = ARRIVAL_EVENT;
+	enum status status = OK;
 
+	*inside = (struct turn_inside){0};
 	for (size_t i = 0; i < event->look_count; i++)
 		start.transcripts[i] = event->looks[i].before.path;
 	if (event->kind == EVENT_START)
 		arrival = event->arrival;
 	else if (event->kind == EVENT_METRICS)
 		arrival = ARRIVAL_GLANCE;
-	return binding_arrive(txn, &start, arrival, out, why);
+	if (event->turn[0] != '\0')
+		status = find_turn(txn, event, &start, inside, why);
+	if (status == OK)
+		status = binding_arrive(txn, &start, arrival, out, why);
+	if (status == OK && inside->session.id[0] != '\0')
+		note_turn(txn, event, out, inside);
+	return status;
+}
+
+/* In a turn only if at its end the session's own can be given back. */
+static bool
+may_have_process(const struct txn *txn, const struct session *session, const struct turn_inside *inside)
+{
+	return inside->session.id[0] == '\0' || process_same(&session->process, &inside->own) ||
+	       lease_process_is_gone(txn, &session->process);
 }
 
 /* Where it works and by which process, as the event says: a resumed session may be in another process and folder. */
 static void
-note_whereabouts(struct session *session, const struct event *event)
+note_whereabouts(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
+	struct session *session = &answer->arrived.session;
+
 	/* lost was said of the process it had: a start in another is later than that, however long its hook took to get here */
 	if (event->kind == EVENT_START && session->state == SESSION_LOST && event->began_ms < session->state_ms &&
 	    event->process.pid > 0 && !process_same(&session->process, &event->process))
 		session->state_ms = event->began_ms;
-	if (event->process.pid > 0)
+	if (event->process.pid > 0 && may_have_process(txn, session, &answer->inside))
 		session->process = event->process;
 	if (event->client_version[0] != '\0')
 		snprintf(session->client_version, sizeof session->client_version, "%s", event->client_version);
@@ -104,7 +150,9 @@ static void
 open_generation(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session *session = &answer->arrived.session;
-	bool cleared = event->arrival == ARRIVAL_CLEAR && answer->arrived.joined;
+	/* a conversation that joins in a turn begins as empty as a cleared one */
+	bool cleared = answer->arrived.joined &&
+	               (event->arrival == ARRIVAL_CLEAR || (event->arrival == ARRIVAL_STARTUP && session->events > 0));
 
 	if (event->kind != EVENT_START || (!cleared && (event->arrival != ARRIVAL_COMPACT || answer->arrived.created)))
 		return;
@@ -147,12 +195,22 @@ end_superseded(struct txn *txn, const struct event *event, struct event_answer *
 	note_end(answer, left);
 }
 
+/* Whether the event's conversation is the session's of now. */
+static bool
+is_current(const struct event *event, const struct event_answer *answer)
+{
+	return str_equal(answer->arrived.session.client_session, event->client_session) ||
+	       str_equal(answer->inside.conversation, event->client_session);
+}
+
 /* Whether it is of those that move the session's state. */
 static bool
-may_move(const struct event *event, const struct session *session)
+may_move(const struct event *event, const struct event_answer *answer)
 {
+	const struct session *session = &answer->arrived.session;
+
 	/* the end of a conversation that `clear` already replaced is not the session's */
-	if (event->kind == EVENT_END && strcmp(session->client_session, event->client_session) != 0)
+	if (event->kind == EVENT_END && !is_current(event, answer))
 		return false;
 	/* a sub-agent's question is its session's, but a sub-agent's pause is not */
 	if (event->kind == EVENT_TURN_ENDS && event->agent[0] != '\0')
@@ -166,10 +224,13 @@ move(struct txn *txn, const struct event *event, struct event_answer *answer)
 {
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
+	/* the client that ran in a turn ends with it; the session goes on with the next */
+	bool rests = event->kind == EVENT_END && answer->inside.session.id[0] != '\0';
 
-	if (effect->move < 0 || !may_move(event, session))
+	if (effect->move < 0 || !may_move(event, answer))
 		return;
-	if (session_move(txn, session, (enum session_event)effect->move, event->began_ms, event->detail) && event->kind == EVENT_END)
+	if (session_move(txn, session, rests ? SESSION_RESTS : (enum session_event)effect->move, event->began_ms, event->detail) &&
+	    event->kind == EVENT_END && !rests)
 		note_end(answer, session);
 }
 
@@ -179,7 +240,7 @@ count(struct txn *txn, const struct event *event, struct event_answer *answer)
 	struct session *session = &answer->arrived.session;
 	const struct effect *effect = effect_of(event->kind);
 	/* of a conversation that was cleared, or a context that was compacted, since: it is spend, but no context of now */
-	bool over = strcmp(session->client_session, event->client_session) != 0 ||
+	bool over = !is_current(event, answer) ||
 	            (event->kind != EVENT_START && event->began_ms < session->generation_ms && session->generation > 1);
 
 	if (event->kind != EVENT_START && event->kind != EVENT_METRICS)
@@ -219,8 +280,13 @@ note_reaping(struct txn *txn, struct event_answer *answer)
 
 /* Whether a checkpoint may have become due, or may be told. */
 static bool
-may_report(struct txn *txn, const struct event *event, const struct session *session)
+may_report(struct txn *txn, const struct event *event, const struct event_answer *answer)
 {
+	const struct session *session = &answer->arrived.session;
+
+	/* the turn was asked for already, and four answers are all that an event waits for: the next one reports */
+	if (event->turn[0] != '\0' && answer->news.asked)
+		return false;
 	if (event->can_speak || event->context >= 0 || event->budget > 0)
 		return true;
 	for (size_t i = 0; i < event->look_count; i++)
@@ -234,7 +300,7 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
-	enum status status = event_arrive(txn, event, &answer->arrived, why);
+	enum status status = event_arrive(txn, event, &answer->arrived, &answer->inside, why);
 
 	if (status != OK)
 		return status;
@@ -244,7 +310,7 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 	snprintf(actor, sizeof actor, event->agent[0] == '\0' ? "%s" : "%s/%s", session->id, event->agent);
 	txn->actor = actor;
 	answer->at_ms = txn_now(txn);
-	note_whereabouts(session, event);
+	note_whereabouts(txn, event, answer);
 	move(txn, event, answer);
 	open_generation(txn, event, answer);
 	end_superseded(txn, event, answer);
@@ -254,7 +320,7 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 	if (event->can_speak)
 		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
-	if (status == OK && may_report(txn, event, session))
+	if (status == OK && may_report(txn, event, answer))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);
 	if (status != OK)
 		event_answer_release(answer);

@@ -10,6 +10,7 @@
 #include "core/instruction_report.h"
 #include "core/pressure.h"
 #include "core/spend.h"
+#include "core/turn.h"
 
 enum event_kind {
 	EVENT_OTHER,       /* a sign of life, nothing more */
@@ -48,6 +49,7 @@ struct event {
 	bool can_deny;
 
 	/* filled in by the front */
+	char turn[ID_SIZE];              /* that its environment names; "" = none */
 	struct process process;
 	char worktree[256];
 	char branch[256];
@@ -59,6 +61,7 @@ struct event {
 };
 
 struct event_answer {
+	struct turn_inside inside; /* the turn in which its session is */
 	bool opened; /* a generation of the context */
 	struct arrived arrived;
 	int64_t at_ms; /* the transaction's instant */
@@ -73,8 +76,13 @@ void event_init(struct event *event);
 void event_release(struct event *event);
 void event_answer_release(struct event_answer *answer);
 
-/* The session that the event is of, made if need be: binding_arrive. */
-enum status event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct buf *why) MUST_CHECK;
+/*
+ * The session that the event is of, made if need be: binding_arrive.  In the command of a turn the first conversation that is new
+ * here joins the turn's session, and what comes after it is a child of that.  *inside is the turn, if the event's session is the
+ * turn's own; else empty.  Two round trips in a turn.
+ */
+enum status event_arrive(struct txn *txn, const struct event *event, struct arrived *out, struct turn_inside *inside,
+                         struct buf *why) MUST_CHECK;
 
 /* The rule (see engine.h): at most four round trips. */
 enum status event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why) MUST_CHECK;

@@ -40,6 +40,7 @@ enum status instruction_checked(struct txn *txn, const char *session, const char
 
 /* What a session's model is to be told: those that stand, or those that changed since it was told.  Texts belong to `rows`. */
 struct instruction_news {
+	bool asked;   /* there was something to ask the store for */
 	bool changes; /* only what changed: items may be retired */
 	struct instruction_list list;
 	int64_t more;      /* so many besides those in the list */

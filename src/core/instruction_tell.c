@@ -113,7 +113,8 @@ instruction_tell(struct txn *txn, struct session *session, const struct rulebook
 	enum status status = instruction_config(txn->config, &count, &bytes, why);
 
 	*out = (struct instruction_news){0};
-	if (status == OK && (news.changes ? session->told_epoch != rulebook->epoch : rulebook->active > 0))
+	news.asked = news.changes ? session->told_epoch != rulebook->epoch : rulebook->active > 0;
+	if (status == OK && news.asked)
 		status = read_news(txn, session, rulebook, count, &news, why);
 	if (status != OK)
 		return status;

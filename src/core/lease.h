@@ -143,8 +143,8 @@ enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *ou
 
 /* Whether it is the caller's own: a session's are also its sub-agents' and its shells', which can't be told apart. */
 bool lease_is_callers(const struct txn *txn, const struct lease *lease);
+bool lease_process_is_gone(const struct txn *txn, const struct process *process); /* proven so */
 json_t *lease_json(const struct lease *lease);
-/* "held by A since T until U", for a refusal. */
-void lease_describe(const struct lease *lease, int64_t now_ms, struct buf *out);
+void lease_describe(const struct lease *lease, int64_t now_ms, struct buf *out); /* "held by A since T until U" */
 
 #endif

@@ -231,6 +231,12 @@ lease_liveness(const struct txn *txn, const struct lease *lease)
 }
 
 bool
+lease_process_is_gone(const struct txn *txn, const struct process *process)
+{
+	return process->pid > 0 && txn->witness != NULL && txn->witness->process(txn->witness->arg, process) == LIVENESS_DEAD;
+}
+
+bool
 lease_is_proven(const struct txn *txn, const struct lease *lease)
 {
 	const char *proof = strchr(lease->anchor, LEASE_PROOF);

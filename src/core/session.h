@@ -92,6 +92,7 @@ struct session_start {
 	const char *branch;
 	int64_t began_ms; /* when the event's own process began; 0 = as the next says */
 	int64_t began_boot_ms; /* the same by this machine's clock_boot_ms; 0 = now */
+	const struct session *joins; /* the one that an id which is new here becomes a conversation of; NULL = none */
 	const char *transcripts[TRANSCRIPTS_READ]; /* whose readings are asked for with the session; NULL = none */
 };
 

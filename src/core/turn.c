@@ -2,6 +2,7 @@
 
 #include "core/audit.h"
 #include "core/metric.h"
+#include "core/turn_parts.h"
 
 void
 turn_resource(const char *session, char out[RESOURCE_MAX + 1])
@@ -72,7 +73,9 @@ turn_go_cold(struct txn *txn, struct turn *turn, struct buf *why)
 	if (status != OK)
 		return status;
 	binding_clear(txn, turn->session, turn->slot, turn->resume);
-	db_run(txn->db, "UPDATE turn SET cold_retries = cold_retries + 1 WHERE project = $1 AND session = $2 AND fence = $3",
+	/* the client that comes now is the first again */
+	db_run(txn->db,
+	       "UPDATE turn SET cold_retries = cold_retries + 1, bound = '' WHERE project = $1 AND session = $2 AND fence = $3",
 	       DB_TEXT(txn->project), DB_TEXT(turn->session), DB_INT(turn->fence));
 	metric_add(txn, turn->session, "resume_failures", 1);
 	turn->resume[0] = '\0';
@@ -88,6 +91,7 @@ turn_close(struct txn *txn, const struct turn_end *end, struct buf *why)
 	enum status status = OK;
 
 	turn_resource(end->session, resource);
+	turn_give_back(txn, end->session, resource, end->fence);
 	/* first, as it is the one that tells whether the turn is the caller's: nothing is kept of what comes before a refusal */
 	status = lease_release(txn, resource, end->fence, why);
 	if (status == OK && end->bind != NULL) {

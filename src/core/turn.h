@@ -36,6 +36,27 @@ enum status turn_open(struct txn *txn, const char *session, const char *slot, in
 /* What was to be resumed is gone: its slot is cleared, that is counted (metric resume_failures), and *turn is cold.  HELD. */
 enum status turn_go_cold(struct txn *txn, struct turn *turn, struct buf *why) MUST_CHECK;
 
+/* A running turn, to a client's event in whose environment it is named. */
+struct turn_inside {
+	struct session session; /* whose it is; id "" = there is no such turn, or none any more */
+	char slot[LABEL_MAX + 1];
+	int64_t fence;
+	char conversation[ID_MAX + 1]; /* the client's that became the session's in it; "" = none yet */
+	struct process own;            /* the session's as the turn began, which it is given back at its end */
+};
+
+/* Of an ended turn, another project's, or one whose holder is gone, *out is empty.  One round trip. */
+enum status turn_named(struct txn *txn, const char *id, struct turn_inside *out, struct buf *why) MUST_CHECK;
+
+/*
+ * Whether a conversation of `client` that is new here becomes the session's: the turn's first, whose id goes where a session
+ * is resumed by, and of a session that is not at work in a conversation of its own.
+ */
+bool turn_admits(const struct txn *txn, const struct turn_inside *inside, const char *client);
+
+/* It has become so, and no other will in this turn.  Queued. */
+void turn_joined(struct txn *txn, struct turn_inside *inside, const char *conversation);
+
 struct turn_end {
 	const char *session;
 	int64_t fence;

@@ -288,6 +288,16 @@ bad_input(struct context *context, const struct client *client, struct event *ev
 	return 1;
 }
 
+/* The turn in whose command the client runs.  What isn't the name of one is no reason to fail. */
+static void
+name_turn(struct event *event)
+{
+	const char *named = getenv("STILE_TURN");
+
+	if (named != NULL && str_check_id("STILE_TURN", named, sizeof event->turn - 1, NULL) == OK)
+		snprintf(event->turn, sizeof event->turn, "%s", named);
+}
+
 static int
 handle(struct context *context, const struct client *client, struct event *event, struct buf *why)
 {
@@ -304,6 +314,7 @@ handle(struct context *context, const struct client *client, struct event *event
 	if (status == OK) {
 		if (process_agent(&event->process) != OK)
 			event->process = (struct process){0};
+		name_turn(event);
 		hook_look(context, client, event);
 		status = exclusive_before(context, event, &refusal, why);
 	}

@@ -83,8 +83,9 @@ static enum status
 rule_arrive(struct txn *txn, void *arg, struct buf *why)
 {
 	struct arriving *arriving = arg;
+	struct turn_inside inside;
 	struct arrived arrived;
-	enum status status = event_arrive(txn, arriving->event, &arrived, why);
+	enum status status = event_arrive(txn, arriving->event, &arrived, &inside, why);
 
 	if (status != OK)
 		return status;

@@ -67,7 +67,8 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	txn->actor = hold->caller.actor;
 	ask->session = hold->caller.session.id;
 	ask->chain = hold->chain;
-	if (ask->process.pid == 0)
+	/* a process that is gone already proves nothing of who asks now */
+	if (ask->process.pid == 0 && !lease_process_is_gone(txn, &hold->caller.session.process))
 		ask->process = hold->caller.session.process;
 	return lease_acquire(txn, ask, attempt->lease, why);
 }

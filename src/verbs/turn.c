@@ -1,9 +1,8 @@
 #include "verbs/turn.h"
 
-#include "os/file.h"
 #include "verbs/tables.h"
 
-#include <unistd.h>
+_Static_assert(BODY_MAX == TURN_TEXT_MAX, "a question and an answer are bodies");
 
 static const char *
 arg(const struct call *call, const char *key)
@@ -21,26 +20,6 @@ void
 turn_work_init(struct turn_work *work, struct call *call)
 {
 	*work = (struct turn_work){.call = call, .hold = {.anchor = {.fd = -1}}};
-	buf_init(&work->message, TURN_TEXT_MAX);
-	buf_init(&work->reply, TURN_TEXT_MAX);
-}
-
-void
-turn_work_release(struct turn_work *work)
-{
-	buf_release(&work->message);
-	buf_release(&work->reply);
-}
-
-enum status
-turn_read_file(const char *path, struct buf *out, struct buf *why)
-{
-	uint64_t dropped = 0;
-	enum status status = str_equal(path, "-") ? file_drain(STDIN_FILENO, out, &dropped, why) : file_read(path, out, why);
-
-	if (status == OK && dropped > 0)
-		return why_not(why, BAD_INPUT, "%s: longer than %zu bytes", path, TURN_TEXT_MAX);
-	return status == OK && out->len > 0 ? str_check_long(path, out->data, out->len, why) : status;
 }
 
 /* --session, which gets --key as another name; --key alone; or the caller's own. */
@@ -87,8 +66,7 @@ rule_open(struct txn *txn, void *data, struct buf *why)
 	struct turn_work *work = data;
 
 	txn->actor = work->hold.caller.actor;
-	return turn_open(txn, work->session, turn_slot(work->call), work->hold.leases[0].fence,
-	                 work->asked ? work->message.data : NULL, &work->turn, why);
+	return turn_open(txn, work->session, turn_slot(work->call), work->hold.leases[0].fence, work->question, &work->turn, why);
 }
 
 static void
@@ -160,15 +138,11 @@ static enum status
 run_begin(struct call *call)
 {
 	struct turn_work work;
-	const char *path = arg(call, "message_file");
-	enum status status = OK;
+	enum status status;
 
 	turn_work_init(&work, call);
-	if (path != NULL)
-		status = turn_read_file(path, &work.message, call->why);
-	work.asked = path != NULL;
-	if (status == OK)
-		status = turn_find(&work);
+	work.question = arg(call, "message");
+	status = turn_find(&work);
 	if (status == OK)
 		status = turn_take(&work, HOLD_STEP_TTL_MS, false);
 	if (status == OK) {
@@ -178,7 +152,6 @@ run_begin(struct call *call)
 		json_object_set_new(call->result, "slot", json_string(work.turn.slot));
 		json_object_set_new(call->result, "resume", work.turn.resume[0] == '\0' ? json_null() : json_string(work.turn.resume));
 	}
-	turn_work_release(&work);
 	return status;
 }
 
@@ -186,7 +159,7 @@ static enum status
 run_end(struct call *call)
 {
 	struct turn_work work;
-	const char *path = arg(call, "answer_file"), *bind = arg(call, "bind");
+	const char *bind = arg(call, "bind");
 	enum status status = OK;
 
 	turn_work_init(&work, call);
@@ -194,21 +167,18 @@ run_end(struct call *call)
 		status = why_not(call->why, USAGE, "either --bind or --failed");
 	if (status == OK && bind != NULL)
 		status = str_check_id("the id", bind, ID_MAX, call->why);
-	if (status == OK && path != NULL)
-		status = turn_read_file(path, &work.reply, call->why);
 	if (status == OK)
 		status = turn_find(&work);
 	work.end = (struct turn_end){.session = work.session,
 	                             .fence = json_whole(call->args, "fence", 0),
 	                             .slot = turn_slot(call),
 	                             .bind = bind,
-	                             .answer = path == NULL ? NULL : work.reply.data,
+	                             .answer = arg(call, "answer"),
 	                             .failed = json_truth(call->args, "failed")};
 	if (status == OK)
 		status = turn_finish(&work, call->why);
 	if (status == OK)
 		json_object_set_new(call->result, "session", json_string(work.session));
-	turn_work_release(&work);
 	return status;
 }
 
@@ -235,7 +205,6 @@ run_renew(struct call *call)
 		status = engine_run(&call->context->engine, rule_renew, &work, call->why);
 	if (status == OK)
 		json_object_update_new(call->result, lease_json(&work.hold.leases[0]));
-	turn_work_release(&work);
 	return status;
 }
 
@@ -282,7 +251,6 @@ run_log(struct call *call)
 	status = turn_find(&work);
 	if (status == OK)
 		status = engine_read(&call->context->engine, rule_log, &work, call->why);
-	turn_work_release(&work);
 	return status;
 }
 
@@ -315,7 +283,7 @@ static const struct param run_params[] = {
 	MAX,
 	{"ttl", PARAM_DURATION, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
      false},
-	{"message-file", PARAM_TEXT, "F", "the question; default: the command's last word", false, false, false},
+	{"message", PARAM_BODY, "TEXT", "the question, up to 1 MiB; default: the command's last word", false, false, false},
 	{"id-file", PARAM_TEXT, "F", "where the command leaves the id to resume by; default: found in what it prints", false, false,
      false},
 	{"status", PARAM_WHOLE, "N", "ends with N instead of 121 to 124 when stile refuses or fails", false, false, false},
@@ -330,14 +298,14 @@ static const struct param begin_params[] = {
 	{"ttl", PARAM_DURATION, "D", "how long it is held unless it is renewed; default 10m", false, false, false},
 	{"pid", PARAM_WHOLE, "PID", "the process that holds it: free when that is gone; default: the session's agent", false, false,
      false},
-	{"message-file", PARAM_TEXT, "F", "the question, kept whatever becomes of the turn; - is stdin", false, false, false},
+	{"message", PARAM_BODY, "TEXT", "the question, up to 1 MiB, kept whatever becomes of the turn", false, false, false},
 };
 static const struct param end_params[] = {
 	WHOSE,
 	FENCE,
 	SLOT,
 	{"bind", PARAM_TEXT, "ID", "to resume by from now on", false, false, false},
-	{"answer-file", PARAM_TEXT, "F", "the answer; - is stdin", false, false, false},
+	{"answer", PARAM_BODY, "TEXT", "the answer, up to 1 MiB", false, false, false},
 	{"failed", PARAM_FLAG, NULL, "there is no answer", false, false, false},
 };
 static const struct param renew_params[] = {
@@ -353,10 +321,9 @@ static const struct param log_params[] = {WHOSE};
 static const struct verb verbs[] = {
 	{"turn run", "run an agent's command as one turn of a session: one at a time, resumed where the last one ended",
      DOES_WRITE | DOES_RUN | DOES_OPEN_PATH, NULL, PARAMS(run_params), turn_run},
-	{"turn begin", "take a session's turn; answers with its fence and the id to resume by", DOES_WRITE | DOES_OPEN_PATH, NULL,
+	{"turn begin", "take a session's turn; answers with its fence and the id to resume by", DOES_WRITE, NULL,
      PARAMS(begin_params), run_begin},
-	{"turn end", "end a turn: bind its id, keep its answer, let the next begin", DOES_WRITE | DOES_OPEN_PATH, NULL,
-     PARAMS(end_params), run_end},
+	{"turn end", "end a turn: bind its id, keep its answer, let the next begin", DOES_WRITE, NULL, PARAMS(end_params), run_end},
 	{"turn renew", "hold a turn for longer", DOES_WRITE, NULL, PARAMS(renew_params), run_renew},
 	{"turn list", "which sessions are in a turn, since when, and who waits", DOES_READ,
      "session fence holders waiters waits holds", PARAMS(list_params), run_list},

@@ -12,16 +12,13 @@ struct turn_work {
 	struct hold hold;
 	struct turn turn;
 	struct turn_end end;
-	struct buf message; /* the question */
-	bool asked;         /* there is one */
-	struct buf reply;   /* the answer, from a file or the command */
+	const char *question; /* NULL = there is none */
 	char resource[RESOURCE_MAX + 1];
 	char session[ID_SIZE]; /* whose turn it is */
 	struct caller caller;
 };
 
 void turn_work_init(struct turn_work *work, struct call *call);
-void turn_work_release(struct turn_work *work);
 
 /* Opens the store and finds the session, by --session, --key or the caller. */
 enum status turn_find(struct turn_work *work) MUST_CHECK;
@@ -31,9 +28,6 @@ enum status turn_take(struct turn_work *work, int64_t ttl_ms, bool stays) MUST_C
 
 /* work->end, in one transaction. */
 enum status turn_finish(struct turn_work *work, struct buf *why) MUST_CHECK;
-
-/* A text from a file, or stdin for "-".  BAD_INPUT when it is longer than TURN_TEXT_MAX or not UTF-8. */
-enum status turn_read_file(const char *path, struct buf *out, struct buf *why) MUST_CHECK;
 
 const char *turn_slot(const struct call *call);
 

@@ -1,5 +1,5 @@
 #include "clients/reply.h"
-#include "core/metric.h"
+#include "os/file.h"
 #include "os/tee.h"
 #include "verbs/turn.h"
 
@@ -174,7 +174,9 @@ read_id_file(const char *path, struct reply *reply, struct buf *why)
 	enum status status;
 
 	buf_init(&text, ID_MAX + 2);
-	status = turn_read_file(path, &text, why);
+	status = file_read(path, &text, why);
+	if (status == OK && text.len > 0)
+		status = str_check_long(path, text.data, text.len, why);
 	while (status == OK && text.len > 0 && strchr("\r\n", text.data[text.len - 1]) != NULL)
 		text.data[--text.len] = '\0';
 	if (status == OK)
@@ -250,22 +252,18 @@ check_command(const struct call *call)
 	return why_not(call->why, USAGE, "the command begins with " HOLE ", and without an id to resume by there would be none");
 }
 
-/* What the command's last word says, unless it is no text. */
-static enum status
-read_question(struct turn_work *work)
+/* What is told, else what the command's last word says, unless it is no text. */
+static void
+find_question(struct turn_work *work)
 {
-	struct call *call = work->call;
-	const char *path = json_text(call->args, "message_file", NULL), *last = NULL;
-	enum status status = OK;
+	const struct call *call = work->call;
+	const char *last = "";
 
-	for (size_t i = 0; call->command[i] != NULL; i++)
-		last = i > 0 ? call->command[i] : NULL;
-	if (path != NULL)
-		status = turn_read_file(path, &work->message, call->why);
-	else if (last != NULL && strlen(last) < TURN_TEXT_MAX && str_check_long("", last, strlen(last), NULL) == OK)
-		buf_text(&work->message, last);
-	work->asked = path != NULL || work->message.len > 0;
-	return status == OK ? buf_status(&work->message) : status;
+	for (size_t i = 1; call->command[0] != NULL && call->command[i] != NULL; i++)
+		last = call->command[i];
+	if (*last == '\0' || strlen(last) > TURN_TEXT_MAX || str_check_long("", last, strlen(last), NULL) != OK)
+		last = NULL;
+	work->question = json_text(call->args, "message", last);
 }
 
 static enum status
@@ -276,8 +274,7 @@ run(struct turn_work *work)
 	enum status status = check_command(call), ended;
 	struct buf why;
 
-	if (status == OK)
-		status = read_question(work);
+	find_question(work);
 	if (status == OK)
 		status = turn_find(work);
 	if (status == OK)
@@ -310,7 +307,6 @@ turn_run(struct call *call)
 		return why_not(call->why, BAD_INPUT, "--status: 1 to 255");
 	turn_work_init(&work, call);
 	status = run(&work);
-	turn_work_release(&work);
 	if (status != OK && ours > 0 && ours <= 255)
 		call->exit = (int)ours;
 	return status;

@@ -30,6 +30,12 @@ verb_find(const char *name)
 	return NULL;
 }
 
+bool
+param_is_long(const struct param *param)
+{
+	return param->type == PARAM_LONG || param->type == PARAM_BODY;
+}
+
 void
 param_key(const struct param *param, char out[LABEL_MAX + 1])
 {
@@ -60,11 +66,13 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 	if (param->many) {
 		if (!json_is_array(value))
 			wanted = "a list";
-	} else if (param->type == PARAM_TEXT || param->type == PARAM_LONG || param->type == PARAM_PAIR) {
+	} else if (param->type == PARAM_TEXT || param_is_long(param) || param->type == PARAM_PAIR) {
 		if (!json_is_string(value))
 			wanted = "a text";
 		else if (strlen(json_string_value(value)) != json_string_length(value))
 			wanted = "a text without a NUL byte";
+		else if (param->type == PARAM_BODY && json_string_length(value) > BODY_MAX)
+			return why_not(why, BAD_INPUT, "%s is longer than %zu bytes", param->name, BODY_MAX);
 	} else if (param->type == PARAM_WHOLE || param->type == PARAM_DURATION) {
 		if (!json_is_integer(value) || json_integer_value(value) < 0)
 			wanted = param->type == PARAM_WHOLE ? "a whole number, 0 or more" : "a duration in milliseconds";

@@ -62,11 +62,23 @@ void context_release(struct context *context, bool process_ends);
 
 /*
  * A long text of at most LONG_TEXT_MAX bytes may on the command line also come from a file, --NAME-file F, or from stdin, `-`.
+ * So may a body, of at most BODY_MAX bytes, which is kept to the byte: newlines at its end are of it.
  * A pair is "KEY=VALUE"; given several times it is not taken apart at commas.  A command is all the words after `--`, of any
  * bytes: it comes as call->command, from the command line alone.
  */
-enum param_type { PARAM_TEXT, PARAM_LONG, PARAM_PAIR, PARAM_WHOLE, PARAM_NUMBER, PARAM_DURATION, PARAM_FLAG, PARAM_COMMAND };
+enum param_type {
+	PARAM_TEXT,
+	PARAM_LONG,
+	PARAM_BODY,
+	PARAM_PAIR,
+	PARAM_WHOLE,
+	PARAM_NUMBER,
+	PARAM_DURATION,
+	PARAM_FLAG,
+	PARAM_COMMAND
+};
 #define LONG_TEXT_MAX ((size_t)64 << 10)
+#define BODY_MAX ((size_t)1 << 20)
 
 struct param {
 	const char *name;        /* "client-session"; in JSON the same with _ for - */
@@ -108,6 +120,9 @@ struct verb {
 	size_t param_count;
 	enum status (*run)(struct call *call);
 };
+
+/* Whether it is a text that may come from a file. */
+bool param_is_long(const struct param *param);
 
 /* A parameter's key in JSON, and back. */
 void param_key(const struct param *param, char out[LABEL_MAX + 1]);

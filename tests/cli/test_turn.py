@@ -99,6 +99,20 @@ class Run(Base):
                 self.one_line(done)
         self.assertEqual(self.repo.rows("SELECT count(*) FROM resource"), [(0,)])
 
+    def test_a_text_is_given_by_itself_or_in_a_file_and_not_twice(self):
+        path = self.file("m", "From a file\n\n")
+        for words in (("--message", "a", "--message-file", path), ("--message-file", path, "--message", "a"), ("--message", "a", "--message", "b"),
+                      ("--message-file", path, "--message-file", "-")):
+            for verb, command in (("begin", ()), ("run", ("--", "touch", "ran"))):
+                done = self.repo.run("turn", verb, "--session", self.one, *words, *command)
+                self.assertEqual(done.status, 64)
+                self.assertIn("twice", self.one_line(done))
+        self.assertFalse(os.path.exists(os.path.join(self.repo.path, "ran")))
+        self.assertEqual(self.repo.rows("SELECT count(*) FROM resource"), [(0,)])
+        self.run_turn("true", "not this", flags=("--message", "By itself\n"))
+        self.run_turn("true", "not this", flags=("--message-file", path))
+        self.assertEqual([text for role, text in self.log() if role == "user"], ["By itself\n", "From a file\n\n"])
+
     def test_output_passes_untouched_to_the_byte_and_apart(self):
         every = bytes(range(256)) * 300
         path = self.file("bytes", every)
@@ -159,6 +173,16 @@ class Steps(Base):
         self.step("end", "--fence", 2, "--failed")
         self.assertEqual(self.log(), [("user", "What?"), ("assistant", "That.")])
         self.assertEqual({message["turn"] for message in self.step("log")["messages"]}, {first["turn"]})
+
+    def test_question_and_answer_are_words_or_files_and_kept_to_the_byte(self):
+        self.step("begin", "--message", "What?\n")
+        for words, status in ((("--answer", "a", "--answer-file", "-"), 64), (("--answer-file", self.file("l", b"x" * ((1 << 20) + 1))), 65),
+                              (("--answer-file", self.file("z", b"a\0b")), 65), (("--answer-file", self.file("b", b"\xff")), 65)):
+            done = self.repo.run("turn", "end", "--session", self.one, "--fence", "1", *words, input="b")
+            self.assertEqual(done.status, status, done.stderr)
+            self.one_line(done)
+        self.step("end", "--fence", 1, "--answer-file", self.file("m", b"y" * ((1 << 20) - 1) + b"\n"))
+        self.assertEqual(self.log(), [("user", "What?\n"), ("assistant", "y" * ((1 << 20) - 1) + "\n")])
 
     def test_who_comes_while_one_is_held_is_busy_and_told_when_to_come_again(self):
         """R37: run ends with 122, begin with 75 after a wait and 1 without one."""
@@ -253,6 +277,14 @@ class Steps(Base):
         agent.kill()
         self.assertEqual(self.step("begin", "--wait", "0s")["fence"], 2)
         self.assertEqual([row[0] for row in self.repo.rows("SELECT state FROM turn ORDER BY fence")], ["lost", "running"])
+
+    def test_a_process_that_is_gone_already_holds_none(self):
+        """R31: else the next would find it dead, and begin beside the first."""
+        agent = self.repo.agent()
+        self.repo.json("session", "start", "--client", "hand", "--client-session", "one", "--pid", agent.pid)
+        agent.kill()
+        self.step("begin")
+        self.assertEqual(self.step("begin", "--wait", "0s", status=1)["error"], "held")
 
     def test_it_ends_with_its_session(self):
         self.step("begin")

@@ -23,6 +23,7 @@ struct scene {
 	struct context context;
 	struct buf why;
 	char session[ID_SIZE];
+	char turn[ID_SIZE]; /* in which events are; "" = none */
 };
 
 /* The engine's own calls, with a look at the counter wherever a transaction ends. */
@@ -361,6 +362,7 @@ try_event(struct scene *scene, enum event_kind kind, enum arrival arrival, const
 	assert_non_null(event);
 	fill(event, kind, client_session);
 	event->arrival = arrival;
+	snprintf(event->turn, sizeof event->turn, "%s", scene->turn);
 	assert_int_equal(process_agent(&event->process), OK);
 	most = transactions = 0;
 	assert_int_equal(event_positions(&scene->context, event, &main, &lagging, &scene->why), OK);
@@ -402,6 +404,22 @@ no_event_waits_for_more_than_four_answers(void **state)
 	}
 }
 
+/* Of the client that is the turn's session, of a child, and of one that is neither. */
+static void
+nor_does_one_in_a_turn(void **state)
+{
+	struct scene *scene = *state;
+	json_t *begun = prepare(scene, "turn begin", "{\"session\":\"%s\"}", scene->session);
+
+	snprintf(scene->turn, sizeof scene->turn, "%s", json_text(begun, "turn", ""));
+	json_decref(begun);
+	for (int kind = 0; kind < EVENT_METRICS; kind++) {
+		try_event(scene, (enum event_kind)kind, kind == EVENT_START ? ARRIVAL_STARTUP : ARRIVAL_EVENT, "inside");
+		try_event(scene, (enum event_kind)kind, kind == EVENT_START ? ARRIVAL_CLEAR : ARRIVAL_EVENT, "beside");
+		try_event(scene, (enum event_kind)kind, kind == EVENT_START ? ARRIVAL_RESUME : ARRIVAL_EVENT, "conversation-1");
+	}
+}
+
 static void
 a_status_line_and_a_dropped_event_cost_as_little(void **state)
 {
@@ -424,4 +442,5 @@ a_status_line_and_a_dropped_event_cost_as_little(void **state)
 
 CONTRACT_TESTS(TEST(every_verb_of_the_table_is_tried_or_left_out_for_a_reason),
                TEST(no_rule_of_a_verb_waits_for_more_than_three_answers), TEST(finding_out_who_calls_costs_no_more),
-               TEST(no_event_waits_for_more_than_four_answers), TEST(a_status_line_and_a_dropped_event_cost_as_little))
+               TEST(no_event_waits_for_more_than_four_answers), TEST(nor_does_one_in_a_turn),
+               TEST(a_status_line_and_a_dropped_event_cost_as_little))
