@@ -13,6 +13,7 @@ struct attempt {
 	int64_t ticket, fence, ttl_ms;
 	struct lease *lease;
 	bool tend;
+	enum status said; /* by the rule, whatever then became of its transaction */
 };
 
 void
@@ -112,7 +113,8 @@ rule_give_up(struct txn *txn, void *arg, struct buf *why)
 	struct attempt *attempt = arg;
 
 	act(txn, attempt);
-	return lease_give_up(txn, attempt->resource, attempt->ticket, attempt->lease, why);
+	attempt->said = lease_give_up(txn, attempt->resource, attempt->ticket, attempt->lease, why);
+	return attempt->said;
 }
 
 static enum status
@@ -163,6 +165,35 @@ keep_held(struct hold *hold, struct buf *why)
 	return status;
 }
 
+static enum status
+left_behind(const char *resource, struct buf *why)
+{
+	char reason[WHY_MAX] = "";
+
+	if (why != NULL)
+		snprintf(reason, sizeof reason, "%s", why->data);
+	return why_not(why, OUTCOME_UNKNOWN, "%s: it may be held for you until its deadline; look before trying again: %.900s", resource,
+	               reason);
+}
+
+/*
+ * Who can't be taken out of the line may have been let in, or be so yet.  Without an anchor the lease would then be held by one
+ * who was told that he has it not.
+ */
+static enum status
+give_up(struct engine *engine, struct attempt *attempt, struct buf *why)
+{
+	enum status status = OK;
+
+	for (int time = 0; time < 2; time++) {
+		attempt->said = OUTCOME_UNKNOWN;
+		status = engine_run(engine, rule_give_up, attempt, why);
+		if (status == attempt->said)
+			return status;
+	}
+	return attempt->hold->stays ? status : left_behind(attempt->resource, why);
+}
+
 /* A store that is away for a moment is no answer: whoever waits looks again. */
 static enum status
 wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struct buf *why)
@@ -176,13 +207,13 @@ wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struc
 		if (hold->count > 0)
 			doze_ms = least(doze_ms, hold->renew_boot_ms - now_ms);
 		if (left_ms <= 0 || keep_held(hold, why) == HELD)
-			return engine_run(engine, rule_give_up, attempt, why);
+			return give_up(engine, attempt, why);
 		if (doze_ms > 0)
 			engine->db->ops->wait(engine->db, doze_ms);
 		hold->asked_boot_ms = clock_boot_ms();
 		status = engine_read(engine, rule_look, attempt, why);
 		if (status == NO_SUCH)
-			return engine_run(engine, rule_give_up, attempt, why);
+			return give_up(engine, attempt, why);
 		if (status == OK || status == NO_MEMORY)
 			return status;
 		if (status == QUEUED && attempt->tend && engine_run(engine, rule_tend, attempt, why) == NO_MEMORY)
@@ -280,11 +311,11 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 	}
 	if (status == OK)
 		status = keep_held(hold, why);
-	if (status != OK && hold_release(hold, NULL) != OK)
-		return status;
-	if (status == OK && !stays)
+	if (status != OK)
+		return hold_back_out(hold, status, why);
+	if (!stays)
 		anchor_leave(&hold->anchor);
-	return status;
+	return OK;
 }
 
 enum status
@@ -324,4 +355,15 @@ hold_release(struct hold *hold, struct buf *why)
 	}
 	anchor_leave(&hold->anchor);
 	return first;
+}
+
+enum status
+hold_back_out(struct hold *hold, enum status status, struct buf *why)
+{
+	bool stays = hold->stays;
+	enum status released = hold_release(hold, NULL);
+
+	if (stays || released == OK || (released > OK && released != BUSY) || status == OUTCOME_UNKNOWN)
+		return status;
+	return left_behind(hold->leases[0].resource, why);
 }
