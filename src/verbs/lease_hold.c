@@ -4,7 +4,8 @@
 
 #include "os/clock.h"
 
-#define KEEP_LIMIT_MS 2000 /* for the store, when what is held is renewed over a wait */
+#define KEEP_LIMIT_MS 2000                    /* for the store, when what is held is renewed over a wait */
+#define LOOK_AFTER_MS (LEASE_CHALLENGE_MS / 2) /* whoever is challenged has noticed and renewed in time */
 
 struct attempt {
 	struct hold *hold;
@@ -13,6 +14,7 @@ struct attempt {
 	int64_t ticket, fence, ttl_ms;
 	struct lease *lease;
 	bool tend;
+	bool lapsed; /* the ticket was gone before the caller's time was over */
 	enum status said; /* by the rule, whatever then became of its transaction */
 };
 
@@ -151,15 +153,44 @@ plan_renewal(struct hold *hold)
 	hold->renew_boot_ms = now_ms + (left_ms < 3 ? 1 : left_ms / 3);
 }
 
+/* Somebody finds it overdue, or it is gone.  By our own clock it is in time; the store's may have been set. */
+static bool
+is_challenged(struct hold *hold)
+{
+	for (size_t i = 0; i < hold->count; i++) {
+		struct lease now;
+		struct attempt attempt = {
+			.hold = hold, .resource = hold->leases[i].resource, .ticket = hold->leases[i].ticket, .lease = &now};
+		enum status status = engine_read(&hold->context->engine, rule_look, &attempt, NULL);
+
+		if (status == NO_SUCH || (status == OK && now.challenged_ms > 0))
+			return true;
+	}
+	return false;
+}
+
+enum status
+hold_keep(struct hold *hold, int64_t limit_ms, struct buf *why)
+{
+	if (hold->count == 0 || (clock_boot_ms() < hold->renew_boot_ms && !is_challenged(hold)))
+		return OK;
+	return hold_renew(hold, limit_ms, why);
+}
+
+int64_t
+hold_next_ms(const struct hold *hold)
+{
+	int64_t left_ms = hold->renew_boot_ms - clock_boot_ms();
+
+	return left_ms < 1 ? 1 : least(left_ms, LOOK_AFTER_MS);
+}
+
 /* What is held already must not be lost over the wait for the next: renewed in time.  HELD when it was lost. */
 static enum status
 keep_held(struct hold *hold, struct buf *why)
 {
-	enum status status;
+	enum status status = hold_keep(hold, KEEP_LIMIT_MS, why);
 
-	if (hold->count == 0 || clock_boot_ms() < hold->renew_boot_ms)
-		return OK;
-	status = hold_renew(hold, KEEP_LIMIT_MS, why);
 	if (status != OK && status != HELD && clock_boot_ms() < hold->safe_boot_ms)
 		return OK;
 	return status;
@@ -212,7 +243,8 @@ wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struc
 			engine->db->ops->wait(engine->db, doze_ms);
 		hold->asked_boot_ms = clock_boot_ms();
 		status = engine_read(engine, rule_look, attempt, why);
-		if (status == NO_SUCH)
+		attempt->lapsed = status == NO_SUCH;
+		if (attempt->lapsed)
 			return give_up(engine, attempt, why);
 		if (status == OK || status == NO_MEMORY)
 			return status;
@@ -221,27 +253,44 @@ wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struc
 	}
 }
 
+/* Its place in the line is lost when the store's clock is set ahead over its limit; what is left of that it waits at the end. */
+static enum status
+line_up(struct attempt *attempt, int64_t until_ms, struct buf *why)
+{
+	struct hold *hold = attempt->hold;
+	struct engine *engine = &hold->context->engine;
+	enum status status;
+
+	do {
+		attempt->lapsed = false;
+		attempt->ask->wait_ms = until_ms - clock_boot_ms();
+		attempt->ask->wait = attempt->ask->wait_ms > 0;
+		if (!attempt->ask->wait)
+			attempt->ask->wait_ms = 0;
+		hold->asked_boot_ms = clock_boot_ms();
+		status = engine_run(engine, rule_acquire, attempt, why);
+		attempt->ticket = attempt->lease->ticket;
+		if (status == QUEUED)
+			status = wait_for(engine, attempt, until_ms, why);
+	} while (status == BUSY && attempt->lapsed && clock_boot_ms() < until_ms);
+	/* what went wrong on the way does not matter any more */
+	return status == OK ? why_not(why, OK, "%s", "") : status;
+}
+
 static enum status
 take_one(struct hold *hold, struct lease_ask *ask, int64_t until_ms, struct lease *out, struct buf *why)
 {
 	struct engine *engine = &hold->context->engine;
 	struct attempt attempt = {.hold = hold, .ask = ask, .resource = ask->resource, .lease = out};
-	int64_t left_ms = until_ms - clock_boot_ms();
 	char address[WAKE_SIZE] = "";
 	enum status status = OK;
 
-	ask->wait = left_ms > 0;
-	ask->wait_ms = left_ms > 0 ? left_ms : 0;
 	if (hold->role != NULL)
 		status = engine_read(engine, rule_priority, &attempt, why);
-	if (status == OK && ask->wait)
+	if (status == OK && until_ms > clock_boot_ms())
 		status = engine->db->ops->listen(engine->db, address, why);
 	ask->wake = address;
-	hold->asked_boot_ms = clock_boot_ms();
-	if (status == OK)
-		status = engine_run(engine, rule_acquire, &attempt, why);
-	attempt.ticket = out->ticket;
-	return status == QUEUED ? wait_for(engine, &attempt, until_ms, why) : status;
+	return status == OK ? line_up(&attempt, until_ms, why) : status;
 }
 
 static int
@@ -309,7 +358,8 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 		else
 			*other = *lease;
 	}
-	if (status == OK)
+	/* without a look: that is for those who held it for longer */
+	if (status == OK && clock_boot_ms() >= hold->renew_boot_ms)
 		status = keep_held(hold, why);
 	if (status != OK)
 		return hold_back_out(hold, status, why);

@@ -44,6 +44,13 @@ enum status hold_take(struct hold *hold, struct lease_ask *asks, size_t count, i
 /* Renews all.  The first that fails.  At most `limit_ms` for the store. */
 enum status hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why) MUST_CHECK;
 
+/*
+ * To be called after each hold_next_ms while they are held: renews them when it is time, and when somebody has challenged one or it
+ * is gone, which only a look at the store tells.  As hold_renew.
+ */
+enum status hold_keep(struct hold *hold, int64_t limit_ms, struct buf *why) MUST_CHECK;
+int64_t hold_next_ms(const struct hold *hold);
+
 /* Gives all back that is still held, newest first, and the anchor.  The first failure, except that it was lost before. */
 enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
 

@@ -190,6 +190,7 @@ class Waiters(Case):
         done = stile_test.ends(process)
         holders = (self.listed(name) or {"holders": []})["holders"]
         if done.status == 0:
+            self.assertEqual(done.stderr, "")
             self.assertEqual([json.loads(done.stdout)["fence"]], [one["fence"] for one in holders], done)
             self.repo.json("lock", "release", name, "--fence", 2)
         else:
