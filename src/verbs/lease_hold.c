@@ -4,7 +4,7 @@
 
 #include "os/clock.h"
 
-#define KEEP_LIMIT_MS 2000                    /* for the store, when what is held is renewed over a wait */
+#define KEEP_LIMIT_MS 2000                     /* for the store, when what is held is renewed over a wait */
 #define LOOK_AFTER_MS (LEASE_CHALLENGE_MS / 2) /* whoever is challenged has noticed and renewed in time */
 
 struct attempt {
@@ -14,7 +14,7 @@ struct attempt {
 	int64_t ticket, fence, ttl_ms;
 	struct lease *lease;
 	bool tend;
-	bool lapsed; /* the ticket was gone before the caller's time was over */
+	bool lapsed;      /* the ticket was gone before the caller's time was over */
 	enum status said; /* by the rule, whatever then became of its transaction */
 };
 
@@ -158,9 +158,11 @@ static bool
 is_challenged(struct hold *hold)
 {
 	for (size_t i = 0; i < hold->count; i++) {
-		struct lease now;
-		struct attempt attempt = {
-			.hold = hold, .resource = hold->leases[i].resource, .ticket = hold->leases[i].ticket, .lease = &now};
+		struct lease now = {0};
+		struct attempt attempt = {.hold = hold,
+		                          .resource = hold->leases[i].resource,
+		                          .ticket = hold->leases[i].ticket,
+		                          .lease = &now};
 		enum status status = engine_read(&hold->context->engine, rule_look, &attempt, NULL);
 
 		if (status == NO_SUCH || (status == OK && now.challenged_ms > 0))
@@ -203,8 +205,8 @@ left_behind(const char *resource, struct buf *why)
 
 	if (why != NULL)
 		snprintf(reason, sizeof reason, "%s", why->data);
-	return why_not(why, OUTCOME_UNKNOWN, "%s: it may be held for you until its deadline; look before trying again: %.900s", resource,
-	               reason);
+	return why_not(why, OUTCOME_UNKNOWN, "%s: it may be held for you until its deadline; look before trying again: %.900s",
+	               resource, reason);
 }
 
 /*
