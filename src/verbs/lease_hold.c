@@ -4,7 +4,8 @@
 
 #include "os/clock.h"
 
-#define KEEP_LIMIT_MS 2000 /* for the store, when what is held is renewed over a wait */
+#define KEEP_LIMIT_MS 2000                     /* for the store, when what is held is renewed over a wait */
+#define LOOK_AFTER_MS (LEASE_CHALLENGE_MS / 2) /* whoever is challenged has noticed and renewed in time */
 
 struct attempt {
 	struct hold *hold;
@@ -13,6 +14,8 @@ struct attempt {
 	int64_t ticket, fence, ttl_ms;
 	struct lease *lease;
 	bool tend;
+	bool lapsed;      /* the ticket was gone before the caller's time was over */
+	enum status said; /* by the rule, whatever then became of its transaction */
 };
 
 void
@@ -113,7 +116,8 @@ rule_give_up(struct txn *txn, void *arg, struct buf *why)
 	struct attempt *attempt = arg;
 
 	act(txn, attempt);
-	return lease_give_up(txn, attempt->resource, attempt->ticket, attempt->lease, why);
+	attempt->said = lease_give_up(txn, attempt->resource, attempt->ticket, attempt->lease, why);
+	return attempt->said;
 }
 
 static enum status
@@ -150,18 +154,78 @@ plan_renewal(struct hold *hold)
 	hold->renew_boot_ms = now_ms + (left_ms < 3 ? 1 : left_ms / 3);
 }
 
+/* Somebody finds it overdue, or it is gone.  By our own clock it is in time; the store's may have been set. */
+static bool
+is_challenged(struct hold *hold)
+{
+	for (size_t i = 0; i < hold->count; i++) {
+		struct lease now = {0};
+		struct attempt attempt = {.hold = hold,
+		                          .resource = hold->leases[i].resource,
+		                          .ticket = hold->leases[i].ticket,
+		                          .lease = &now};
+		enum status status = engine_read(&hold->context->engine, rule_look, &attempt, NULL);
+
+		if (status == NO_SUCH || (status == OK && now.challenged_ms > 0))
+			return true;
+	}
+	return false;
+}
+
+enum status
+hold_keep(struct hold *hold, int64_t limit_ms, struct buf *why)
+{
+	if (hold->count == 0 || (clock_boot_ms() < hold->renew_boot_ms && !is_challenged(hold)))
+		return OK;
+	return hold_renew(hold, limit_ms, why);
+}
+
+int64_t
+hold_next_ms(const struct hold *hold)
+{
+	int64_t left_ms = hold->renew_boot_ms - clock_boot_ms();
+
+	return left_ms < 1 ? 1 : least(left_ms, LOOK_AFTER_MS);
+}
+
 /* What is held already must not be lost over the wait for the next: renewed in time.  HELD when it was lost. */
 static enum status
 keep_held(struct hold *hold, struct buf *why)
 {
-	enum status status;
+	enum status status = hold_keep(hold, KEEP_LIMIT_MS, why);
 
-	if (hold->count == 0 || clock_boot_ms() < hold->renew_boot_ms)
-		return OK;
-	status = hold_renew(hold, KEEP_LIMIT_MS, why);
 	if (status != OK && status != HELD && clock_boot_ms() < hold->safe_boot_ms)
 		return OK;
 	return status;
+}
+
+static enum status
+left_behind(const char *resource, struct buf *why)
+{
+	char reason[WHY_MAX] = "";
+
+	if (why != NULL)
+		snprintf(reason, sizeof reason, "%s", why->data);
+	return why_not(why, OUTCOME_UNKNOWN, "%s: it may be held for you until its deadline; look before trying again: %.900s",
+	               resource, reason);
+}
+
+/*
+ * Who can't be taken out of the line may have been let in, or be so yet.  Without an anchor the lease would then be held by one
+ * who was told that he has it not.
+ */
+static enum status
+give_up(struct engine *engine, struct attempt *attempt, struct buf *why)
+{
+	enum status status = OK;
+
+	for (int time = 0; time < 2; time++) {
+		attempt->said = OUTCOME_UNKNOWN;
+		status = engine_run(engine, rule_give_up, attempt, why);
+		if (status == attempt->said)
+			return status;
+	}
+	return attempt->hold->stays ? status : left_behind(attempt->resource, why);
 }
 
 /* A store that is away for a moment is no answer: whoever waits looks again. */
@@ -177,13 +241,14 @@ wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struc
 		if (hold->count > 0)
 			doze_ms = least(doze_ms, hold->renew_boot_ms - now_ms);
 		if (left_ms <= 0 || keep_held(hold, why) == HELD)
-			return engine_run(engine, rule_give_up, attempt, why);
+			return give_up(engine, attempt, why);
 		if (doze_ms > 0)
 			engine->db->ops->wait(engine->db, doze_ms);
 		hold->asked_boot_ms = clock_boot_ms();
 		status = engine_read(engine, rule_look, attempt, why);
-		if (status == NO_SUCH)
-			return engine_run(engine, rule_give_up, attempt, why);
+		attempt->lapsed = status == NO_SUCH;
+		if (attempt->lapsed)
+			return give_up(engine, attempt, why);
 		if (status == OK || status == NO_MEMORY)
 			return status;
 		if (status == QUEUED && attempt->tend && engine_run(engine, rule_tend, attempt, why) == NO_MEMORY)
@@ -191,27 +256,44 @@ wait_for(struct engine *engine, struct attempt *attempt, int64_t until_ms, struc
 	}
 }
 
+/* Its place in the line is lost when the store's clock is set ahead over its limit; what is left of that it waits at the end. */
+static enum status
+line_up(struct attempt *attempt, int64_t until_ms, struct buf *why)
+{
+	struct hold *hold = attempt->hold;
+	struct engine *engine = &hold->context->engine;
+	enum status status;
+
+	do {
+		attempt->lapsed = false;
+		attempt->ask->wait_ms = until_ms - clock_boot_ms();
+		attempt->ask->wait = attempt->ask->wait_ms > 0;
+		if (!attempt->ask->wait)
+			attempt->ask->wait_ms = 0;
+		hold->asked_boot_ms = clock_boot_ms();
+		status = engine_run(engine, rule_acquire, attempt, why);
+		attempt->ticket = attempt->lease->ticket;
+		if (status == QUEUED)
+			status = wait_for(engine, attempt, until_ms, why);
+	} while (status == BUSY && attempt->lapsed && clock_boot_ms() < until_ms);
+	/* what went wrong on the way does not matter any more */
+	return status == OK ? why_not(why, OK, "%s", "") : status;
+}
+
 static enum status
 take_one(struct hold *hold, struct lease_ask *ask, int64_t until_ms, struct lease *out, struct buf *why)
 {
 	struct engine *engine = &hold->context->engine;
 	struct attempt attempt = {.hold = hold, .ask = ask, .resource = ask->resource, .lease = out};
-	int64_t left_ms = until_ms - clock_boot_ms();
 	char address[WAKE_SIZE] = "";
 	enum status status = OK;
 
-	ask->wait = left_ms > 0;
-	ask->wait_ms = left_ms > 0 ? left_ms : 0;
 	if (hold->role != NULL)
 		status = engine_read(engine, rule_priority, &attempt, why);
-	if (status == OK && ask->wait)
+	if (status == OK && until_ms > clock_boot_ms())
 		status = engine->db->ops->listen(engine->db, address, why);
 	ask->wake = address;
-	hold->asked_boot_ms = clock_boot_ms();
-	if (status == OK)
-		status = engine_run(engine, rule_acquire, &attempt, why);
-	attempt.ticket = out->ticket;
-	return status == QUEUED ? wait_for(engine, &attempt, until_ms, why) : status;
+	return status == OK ? line_up(&attempt, until_ms, why) : status;
 }
 
 static int
@@ -279,13 +361,14 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 		else
 			*other = *lease;
 	}
-	if (status == OK)
+	/* without a look: that is for those who held it for longer */
+	if (status == OK && clock_boot_ms() >= hold->renew_boot_ms)
 		status = keep_held(hold, why);
-	if (status != OK && hold_release(hold, NULL) != OK)
-		return status;
-	if (status == OK && !stays)
+	if (status != OK)
+		return hold_back_out(hold, status, why);
+	if (!stays)
 		anchor_leave(&hold->anchor);
-	return status;
+	return OK;
 }
 
 enum status
@@ -325,4 +408,15 @@ hold_release(struct hold *hold, struct buf *why)
 	}
 	anchor_leave(&hold->anchor);
 	return first;
+}
+
+enum status
+hold_back_out(struct hold *hold, enum status status, struct buf *why)
+{
+	bool stays = hold->stays;
+	enum status released = hold_release(hold, NULL);
+
+	if (stays || released == OK || (released > OK && released != BUSY) || status == OUTCOME_UNKNOWN)
+		return status;
+	return left_behind(hold->leases[0].resource, why);
 }

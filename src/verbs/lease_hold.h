@@ -36,7 +36,7 @@ void hold_init(struct hold *hold, struct context *context, const char *session, 
  * Takes what `asks` name (resource, slots, shared, ttl_ms, max_ms; process, or the caller's agent if its pid is 0), waiting
  * `wait_ms` in all; 0 = not at all.  What is held already is renewed meanwhile.  With `stays` they are held as long as
  * hold->anchor is; else by that process.  The statuses of lease_acquire and caller_find, with *other = who has what could not
- * be had; BUSY after a wait.  Those taken before it are given back.
+ * be had; BUSY after a wait.  Those taken before it are given back: as hold_back_out.
  */
 enum status hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_ms, bool stays, struct lease *other,
                       struct buf *why) MUST_CHECK;
@@ -44,8 +44,21 @@ enum status hold_take(struct hold *hold, struct lease_ask *asks, size_t count, i
 /* Renews all.  The first that fails.  At most `limit_ms` for the store. */
 enum status hold_renew(struct hold *hold, int64_t limit_ms, struct buf *why) MUST_CHECK;
 
+/*
+ * To be called after each hold_next_ms while they are held: renews them when it is time, and when somebody has challenged one or it
+ * is gone, which only a look at the store tells.  As hold_renew.
+ */
+enum status hold_keep(struct hold *hold, int64_t limit_ms, struct buf *why) MUST_CHECK;
+int64_t hold_next_ms(const struct hold *hold);
+
 /* Gives all back that is still held, newest first, and the anchor.  The first failure, except that it was lost before. */
 enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
+
+/*
+ * What comes after it failed with `status` and `why`: gives all back.  `status`; OUTCOME_UNKNOWN when that fails too and no anchor
+ * shows that nobody holds it.
+ */
+enum status hold_back_out(struct hold *hold, enum status status, struct buf *why) MUST_CHECK;
 
 struct held_command {
 	char *const *words;

@@ -17,17 +17,9 @@
 
 struct running {
 	struct hold *hold;
-	bool lost, killed;
+	bool lost, late;
 	struct buf *why;
 };
-
-static int64_t
-renew_after(const struct hold *hold)
-{
-	int64_t left_ms = (hold->safe_boot_ms - clock_boot_ms()) / 3;
-
-	return left_ms < 1 ? 1 : left_ms;
-}
 
 static int64_t
 lose(struct running *running, pid_t pid)
@@ -49,9 +41,11 @@ tick(void *arg, pid_t pid)
 		kill(pid, SIGKILL);
 		return 0;
 	}
-	status = hold_renew(running->hold, RENEW_LIMIT_MS, running->why);
+	status = running->late ? hold_renew(running->hold, RENEW_LIMIT_MS, running->why)
+	                       : hold_keep(running->hold, RENEW_LIMIT_MS, running->why);
+	running->late = status != OK;
 	if (status == OK)
-		return renew_after(running->hold);
+		return hold_next_ms(running->hold);
 	left_ms = running->hold->safe_boot_ms - clock_boot_ms();
 	if (status > OK && status != BUSY)
 		return lose(running, pid);
@@ -115,7 +109,7 @@ hold_command(struct hold *hold, const struct held_command *command, int *exit, s
 	if (pid < 0)
 		status = why_not(why, IO_FAILED, "no process can be made: %s", strerror(error));
 	else
-		*exit = attend_wait_ticking(pid, renew_after(hold), tick, &running);
+		*exit = attend_wait_ticking(pid, hold_next_ms(hold), tick, &running);
 	attend_end(&attend);
 	if (running.lost) {
 		*exit = EXIT_LOST;

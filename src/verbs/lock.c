@@ -98,13 +98,12 @@ static int64_t
 renew_meanwhile(void *data)
 {
 	struct hold *hold = data;
-	enum status status = hold_renew(hold, SIDECAR_RENEW_MS, NULL);
-	int64_t left_ms = hold->safe_boot_ms - clock_boot_ms();
+	enum status status = hold_keep(hold, SIDECAR_RENEW_MS, NULL);
 
 	/* what can't be renewed in time is lost */
-	if ((status > OK && status != BUSY) || left_ms <= 0)
+	if ((status > OK && status != BUSY) || hold->safe_boot_ms <= clock_boot_ms())
 		return -1;
-	return left_ms / 3 + 1;
+	return hold_next_ms(hold);
 }
 
 /* The file's locks too, for programs that know nothing of us, within what is left of the wait. */
@@ -113,7 +112,7 @@ take_sidecar(struct work *work, struct hold *hold, int64_t began_ms, struct side
 {
 	struct call *call = work->call;
 	int64_t wait_ms = json_whole(call->args, "wait", HOLD_WAIT_MS);
-	struct sidecar_tick tick = {renew_meanwhile, hold, (hold->safe_boot_ms - clock_boot_ms()) / 3};
+	struct sidecar_tick tick = {renew_meanwhile, hold, hold_next_ms(hold)};
 	enum status status = sidecar_take(out, arg(call, "sidecar"), began_ms + wait_ms, json_truth(call->args, "close"), &tick,
 	                                  call->why);
 

@@ -113,8 +113,8 @@ turn_take(struct turn_work *work, int64_t ttl_ms, bool stays)
 	tell_busy(call->result, status, &other, call->why);
 	if (status == OK) {
 		status = engine_run(&call->context->engine, rule_open, work, call->why);
-		if (status != OK && hold_release(&work->hold, NULL) != OK)
-			return status;
+		if (status != OK)
+			status = hold_back_out(&work->hold, status, call->why);
 	}
 	return status;
 }

@@ -6,7 +6,13 @@ clone of the codebase.  What is shared is the file system, and so a server's Uni
     one = hosts.Host(server_url, wall_s=5 * 3600, boot_s=1000000)
     agent = one.agent()
     agent.hook({...})
+
+A container has only its own processes (and, if wanted, its own time since the boot), and a repository's store.
+
+    inside = hosts.Container(repo)
+    inside.json("lock", "list")
 """
+import copy
 import json
 import os
 import select
@@ -167,6 +173,12 @@ class Host:
                 "--monotonic", str(boot_s), "--", "sh", "-c", 'mount --bind "$1" /proc/sys/kernel/random/boot_id && exec "$2" -c "$3" "$4"',
                 "host", name, sys.executable, FIRST, stile_test.AGENT]
 
+    def within(self):
+        """Its repository, whose commands are run there from here: they can be talked to while they run."""
+        repo = copy.copy(self.repo)
+        repo.prefix = enter(self.process, repo.path, "--net", "--ipc", "--uts", "--time")
+        return repo
+
     def tell(self, **what):
         self.process.stdin.write(json.dumps(what).encode() + b"\n")
         self.process.stdin.flush()
@@ -233,3 +245,48 @@ class Agent:
 def result(said):
     status, stdout, stderr = said
     return stile_test.result(status, stdout.encode("latin-1"), stderr.encode("latin-1"))
+
+
+def enter(unshared, folder, *spaces):
+    """The words to put before a command that is to run in `folder` where the first process of `unshare` does."""
+    with open("/proc/%d/task/%d/children" % (unshared.pid, unshared.pid), encoding="ascii") as file:
+        first = file.read().split()[0]
+    user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+    return ["nsenter", "--target", first, *user, "--pid", "--mount", *spaces, "--", "env", "-C", folder]
+
+
+class Container(stile_test.Repo):
+    FIRST = "import sys; print(flush=True); sys.stdin.read()"
+    # whoever is begun next has that number
+    BEGIN = '[ "$1" = 0 ] || echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid; sleep infinity </dev/null >/dev/null 2>&1 & echo $!'
+
+    def __init__(self, repo, boot_s=None, apart=False):
+        """With `apart` it works in a clone of its own."""
+        super().__init__()
+        self.env = dict(repo.env)
+        user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        time = [] if boot_s is None else ["--time", "--boottime", str(boot_s), "--monotonic", str(boot_s)]
+        self.first = subprocess.Popen(
+            ["unshare", *user, "--pid", "--fork", "--kill-child", "--mount-proc", *time, "--", sys.executable, "-c", self.FIRST],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        ready, _, _ = select.select([self.first.stdout], [], [], LIMIT)
+        if not ready or not self.first.stdout.readline():
+            raise AssertionError("this machine gives no namespaces: %s" % self.first.stderr.read().decode("utf-8", "replace"))
+        self.prefix = enter(self.first, self.path if apart else repo.path, *([] if boot_s is None else ["--time"]))
+
+    def process(self, pid=0):
+        """A process that only lives, with that number if one is given -> its number in there."""
+        return int(self.any("sh", "-c", self.BEGIN, "sh", str(pid)).stdout)
+
+    def kill(self, *pids):
+        self.any("kill", "-KILL", *map(str, pids))
+
+    def parent(self, pid):
+        return int(self.any("ps", "-o", "ppid=", "-p", str(pid)).stdout)
+
+    def close(self):
+        self.first.kill()
+        self.first.wait()
+        for stream in (self.first.stdin, self.first.stdout, self.first.stderr):
+            stream.close()
+        super().close()

@@ -274,6 +274,95 @@ class Proxy:
         client.close()
 
 
+class Stream:
+    """What one side sends, in whole messages."""
+
+    def __init__(self, typed):
+        self.rest, self.typed = b"", typed
+
+    def take(self, data):
+        """-> (type, message) of each that is whole now; a client's first has no type."""
+        self.rest += data
+        while len(self.rest) >= 4 + self.typed:
+            size = self.typed + int.from_bytes(self.rest[self.typed:self.typed + 4], "big")
+            if len(self.rest) < size:
+                return
+            kind, message = self.rest[:self.typed], self.rest[:size]
+            self.rest, self.typed = self.rest[size:], True
+            yield kind, message
+
+
+class Cutter(Proxy):
+    """Between clients and a server; cuts the connection, once, where a client waits for the n-th time for what it asked:
+
+    before  what it sent doesn't come to the server
+    after   it is done, and its answer is what the client doesn't get
+
+    Where that is 0 it isn't cut before cut_next().  With `for_good` nobody gets a connection afterwards.
+    """
+
+    def __init__(self, server, when, nth=0, for_good=False):
+        self.nth, self.asked, self.for_good = nth, 0, for_good
+        super().__init__(server, when)
+
+    def cut_next(self):
+        """The next that a client waits for, and returns when it was cut there."""
+        self.nth = 1
+        if not self.cut.wait(LIMIT):
+            raise RuntimeError("nobody asks for anything")
+
+    def is_the_one(self):
+        self.asked += 1
+        if self.nth == 0 or self.asked < self.nth or self.cut.is_set():
+            return False
+        if self.for_good:
+            os.unlink(os.path.join(self.folder, ".s.PGSQL.5432"))
+        self.cut.set()
+        return True
+
+    def carry(self, client):
+        server = socket.socket(socket.AF_UNIX)
+        from_client, from_server, held = Stream(False), Stream(True), b""
+        unanswered = 1  # who is let in is told so
+        with contextlib.suppress(OSError):
+            server.connect(os.path.join(self.server.folder, ".s.PGSQL.5432"))
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                data = self.received(ready[0])
+                if ready[0] is server:
+                    unanswered -= self.answers(from_server, data)
+                    client.sendall(data)
+                    continue
+                for kind, message in from_client.take(data):
+                    held += message
+                    unanswered += kind == b"S"
+                    if kind == b"S" and self.is_the_one():
+                        self.lose(server, held, from_server, unanswered)
+                    if kind in (b"", b"S", b"H", b"X"):
+                        server.sendall(held)
+                        held = b""
+        client.close()
+        server.close()
+
+    @staticmethod
+    def received(one):
+        data = one.recv(65536)
+        if not data:
+            raise OSError
+        return data
+
+    @staticmethod
+    def answers(stream, data):
+        return sum(kind == b"Z" for kind, _ in stream.take(data))
+
+    def lose(self, server, held, stream, unanswered):
+        if self.when == "after":
+            server.sendall(held)
+            while unanswered > 0:
+                unanswered -= self.answers(stream, self.received(server))
+        raise OSError
+
+
 class Pooler:
     """PgBouncer before a server: each transaction may get another backend, of two."""
 
