@@ -69,7 +69,10 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	ask->chain = hold->chain;
 	if (ask->process.pid == 0)
 		ask->process = hold->caller.session.process;
-	return lease_acquire(txn, ask, attempt->lease, why);
+	status = lease_acquire(txn, ask, attempt->lease, why);
+	/* a waiter is told nothing yet, and is gone as well if a power cut undoes its ticket */
+	txn->db->unhurried = status == QUEUED;
+	return status;
 }
 
 static enum status

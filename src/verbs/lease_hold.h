@@ -11,6 +11,7 @@
 #define HOLD_WAIT_MS 30000    /* of a `run` form without --wait */
 #define HOLD_RUN_TTL_MS 30000 /* it renews */
 #define HOLD_STEP_TTL_MS 600000
+#define HELD_ENV_MAX 4
 
 struct hold {
 	struct context *context;
@@ -50,7 +51,9 @@ enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
 struct held_command {
 	char *const *words;
 	bool alone;                  /* it doesn't hold the anchor, nor does what it leaves running */
-	void (*in_child)(void *arg); /* before it becomes the command; NULL = nothing */
+	const char *env[HELD_ENV_MAX]; /* besides ours, as in launch_env */
+	/* In its process, before it is the command, with our memory: whether it can be.  NULL = nothing. */
+	bool (*in_child)(void *arg);
 	void (*started)(void *arg);  /* when it was made, or couldn't be; NULL = nothing */
 	void *arg;
 };
