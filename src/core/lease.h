@@ -64,6 +64,7 @@ struct lease_ask {
 	int64_t priority;
 	const char *session; /* "" = the actor is a person */
 	const char *chain;   /* everything that is held and waited for under one name ends together; "" = not known */
+	bool first;          /* nothing is held under that name yet, so that waiting closes no ring */
 	const char *anchor;  /* "" = none */
 	bool anchored;
 	struct process process;

@@ -36,6 +36,7 @@ name_chain(struct txn *txn, struct hold *hold, struct buf *why)
 		return str_copy(hold->chain, sizeof hold->chain, inherited);
 	if (!hold->stays && !hold->apart && !hold->caller.person)
 		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session.id);
+	hold->alone = true;
 	status = txn_id(txn, id, why);
 	if (status == OK)
 		snprintf(hold->chain, sizeof hold->chain, "run/%s", id);
@@ -67,6 +68,7 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	txn->actor = hold->caller.actor;
 	ask->session = hold->caller.session.id;
 	ask->chain = hold->chain;
+	ask->first = hold->alone && hold->count == 0;
 	if (ask->process.pid == 0)
 		ask->process = hold->caller.session.process;
 	status = lease_acquire(txn, ask, attempt->lease, why);

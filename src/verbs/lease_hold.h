@@ -22,6 +22,7 @@ struct hold {
 	bool found;          /* the caller is */
 	struct caller caller;
 	char chain[ACTOR_SIZE];
+	bool alone; /* nobody else has that chain */
 	struct anchor anchor; /* fd -1 = none */
 	struct lease leases[HOLD_MAX];
 	size_t count;
