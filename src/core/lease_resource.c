@@ -7,7 +7,11 @@
 static void
 copy(char *out, size_t size, const struct db_rows *rows, size_t row, size_t column)
 {
-	snprintf(out, size, "%s", db_text(rows, row, column));
+	const char *text = db_text(rows, row, column);
+	size_t len = strnlen(text, size - 1);
+
+	memcpy(out, text, len);
+	out[len] = '\0';
 }
 
 static void
