@@ -65,10 +65,11 @@ ours_close(void *opened)
 static bool
 prepare(struct plain *plain)
 {
-	return sqlite3_prepare_v2(plain->handle, "UPDATE lock SET holder = ?1, fence = fence + 1 WHERE name = 'contended' AND holder = 0", -1,
+	return sqlite3_prepare_v2(plain->handle,
+	                          "UPDATE lock SET holder = ?1, fence = fence + 1 WHERE name = 'contended' AND holder = 0", -1,
 	                          &plain->take, NULL) == SQLITE_OK &&
-	       sqlite3_prepare_v2(plain->handle, "UPDATE lock SET holder = 0 WHERE name = 'contended' AND holder = ?1", -1, &plain->give,
-	                          NULL) == SQLITE_OK;
+	       sqlite3_prepare_v2(plain->handle, "UPDATE lock SET holder = 0 WHERE name = 'contended' AND holder = ?1", -1,
+	                          &plain->give, NULL) == SQLITE_OK;
 }
 
 static void *
@@ -81,7 +82,8 @@ plain_open(const void *arg, int number)
 	sqlite3_busy_timeout(plain->handle, 60000);
 	plain->number = number + 1;
 	if (sqlite3_exec(plain->handle,
-	                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS lock (name TEXT PRIMARY KEY,"
+	                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS lock (name TEXT PRIMARY "
+	                 "KEY,"
 	                 " holder INTEGER, fence INTEGER); INSERT OR IGNORE INTO lock VALUES ('contended', 0, 0)",
 	                 NULL, NULL, NULL) == SQLITE_OK &&
 	    prepare(plain))
@@ -139,7 +141,8 @@ plain_close(void *opened)
 int
 main(int argc, char **argv)
 {
-	static const struct worker workers[] = {{ours_open, ours_call, ours_close, NULL}, {plain_open, plain_call, plain_close, NULL}};
+	static const struct worker workers[] = {{ours_open, ours_call, ours_close, NULL},
+	                                        {plain_open, plain_call, plain_close, NULL}};
 	struct worker worker;
 
 	if (argc != 6) {

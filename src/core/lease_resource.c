@@ -2,7 +2,8 @@
 
 #include "core/audit.h"
 
-#define LOADED_MAX 16 /* waiters behind the first, by ticket, and all who may go before them: the others' turn is later anyway */
+/* Waiters behind the first, by ticket, besides all who may go before them: the others' turn is later anyway. */
+#define LOADED_MAX 16
 
 static void
 copy(char *out, size_t size, const struct db_rows *rows, size_t row, size_t column)

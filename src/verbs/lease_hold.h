@@ -22,7 +22,7 @@ struct hold {
 	bool found;          /* the caller is */
 	struct caller caller;
 	char chain[ACTOR_SIZE];
-	bool alone; /* nobody else has that chain */
+	bool alone;           /* nobody else has that chain */
 	struct anchor anchor; /* fd -1 = none */
 	struct lease leases[HOLD_MAX];
 	size_t count;
@@ -51,11 +51,11 @@ enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
 
 struct held_command {
 	char *const *words;
-	bool alone;                  /* it doesn't hold the anchor, nor does what it leaves running */
+	bool alone;                    /* it doesn't hold the anchor, nor does what it leaves running */
 	const char *env[HELD_ENV_MAX]; /* besides ours, as in launch_env */
 	/* In its process, before it is the command, with our memory: whether it can be.  NULL = nothing. */
 	bool (*in_child)(void *arg);
-	void (*started)(void *arg);  /* when it was made, or couldn't be; NULL = nothing */
+	void (*started)(void *arg); /* when it was made, or couldn't be; NULL = nothing */
 	void *arg;
 };
 
