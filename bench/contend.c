@@ -1,7 +1,7 @@
 /*
- * Residents that contend for one lock, each taking it and giving it back again and again: `contend ours FOLDER SECONDS N` through
- * the library, `contend plain DB SECONDS N` as people do with SQLite: a row, taken under BEGIN IMMEDIATE with synchronous=FULL and
- * busy_timeout 60 s, and tried again after a millisecond while another has it.
+ * Residents that contend for one lock, each taking it, holding it for HOLD microseconds and giving it back again and again:
+ * `contend ours FOLDER SECONDS N HOLD` through the library, `contend plain DB SECONDS N HOLD` as people do with SQLite: a row, taken
+ * under BEGIN IMMEDIATE with synchronous=FULL and busy_timeout 60 s, and tried again after a millisecond while another has it.
  */
 #include "many.h"
 #include "stile.h"
@@ -14,6 +14,18 @@ struct plain {
 	sqlite3_stmt *take, *give;
 	int number;
 };
+
+static long hold_us;
+
+/* What one does while it has the lock; 0 = nothing at all. */
+static void
+work(void)
+{
+	const struct timespec pause = {.tv_nsec = hold_us * 1000};
+
+	if (hold_us > 0)
+		nanosleep(&pause, NULL);
+}
 
 static void *
 ours_open(const void *arg, int number)
@@ -39,6 +51,7 @@ ours_call(void *opened)
 		fprintf(stderr, "contend: %s\n", result);
 		return false;
 	}
+	work();
 	snprintf(parameters, sizeof parameters, "{\"name\":\"contended\",\"fence\":%lld}", strtoll(fence + 8, NULL, 10));
 	return stile_call(opened, "lock release", parameters, &result) == STILE_OK;
 }
@@ -52,10 +65,11 @@ ours_close(void *opened)
 static bool
 prepare(struct plain *plain)
 {
-	return sqlite3_prepare_v2(plain->handle, "UPDATE lock SET holder = ?1, fence = fence + 1 WHERE name = 'contended' AND holder = 0", -1,
+	return sqlite3_prepare_v2(plain->handle,
+	                          "UPDATE lock SET holder = ?1, fence = fence + 1 WHERE name = 'contended' AND holder = 0", -1,
 	                          &plain->take, NULL) == SQLITE_OK &&
-	       sqlite3_prepare_v2(plain->handle, "UPDATE lock SET holder = 0 WHERE name = 'contended' AND holder = ?1", -1, &plain->give,
-	                          NULL) == SQLITE_OK;
+	       sqlite3_prepare_v2(plain->handle, "UPDATE lock SET holder = 0 WHERE name = 'contended' AND holder = ?1", -1,
+	                          &plain->give, NULL) == SQLITE_OK;
 }
 
 static void *
@@ -68,7 +82,8 @@ plain_open(const void *arg, int number)
 	sqlite3_busy_timeout(plain->handle, 60000);
 	plain->number = number + 1;
 	if (sqlite3_exec(plain->handle,
-	                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS lock (name TEXT PRIMARY KEY,"
+	                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE IF NOT EXISTS lock (name TEXT PRIMARY "
+	                 "KEY,"
 	                 " holder INTEGER, fence INTEGER); INSERT OR IGNORE INTO lock VALUES ('contended', 0, 0)",
 	                 NULL, NULL, NULL) == SQLITE_OK &&
 	    prepare(plain))
@@ -104,7 +119,12 @@ plain_call(void *opened)
 			return false;
 		nanosleep(&pause, NULL);
 	}
-	return change(plain, plain->give);
+	work();
+	/* busy for a minute: tried again, since it is ours */
+	while (!change(plain, plain->give))
+		if (many_now_us() > until)
+			return false;
+	return true;
 }
 
 static void
@@ -121,14 +141,16 @@ plain_close(void *opened)
 int
 main(int argc, char **argv)
 {
-	static const struct worker workers[] = {{ours_open, ours_call, ours_close, NULL}, {plain_open, plain_call, plain_close, NULL}};
+	static const struct worker workers[] = {{ours_open, ours_call, ours_close, NULL},
+	                                        {plain_open, plain_call, plain_close, NULL}};
 	struct worker worker;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: contend ours FOLDER SECONDS N | contend plain DB SECONDS N\n");
+	if (argc != 6) {
+		fprintf(stderr, "usage: contend ours FOLDER SECONDS N HOLD | contend plain DB SECONDS N HOLD\n");
 		return 64;
 	}
 	worker = workers[strcmp(argv[1], "plain") == 0];
 	worker.arg = argv[2];
+	hold_us = strtol(argv[5], NULL, 10);
 	return many_run(&worker, (int)strtol(argv[4], NULL, 10), (int64_t)(strtod(argv[3], NULL) * 1e6));
 }

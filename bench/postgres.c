@@ -1,10 +1,12 @@
 /*
  * Rules on a server: `postgres URL TRIPS SECONDS N` starts N processes, each with a connection and a project of its own, named by its
- * number, that run the rule of so many round trips again and again.  `postgres URL make N` makes the projects, each with the session
- * "bench"; `postgres URL TRIPS once` runs a rule twice, the second time with its statements in the server's log.
+ * number, that run the rule of so many round trips again and again; of 4, a lock is taken and given back.  `postgres URL make N` makes
+ * the projects, each with the session "bench"; `postgres URL TRIPS once` runs a rule twice, the second time with its statements in the
+ * server's log.
  */
 #include "many.h"
 
+#include "core/lease.h"
 #include "core/metric.h"
 #include "core/session.h"
 #include "db/postgres.h"
@@ -13,6 +15,8 @@
 #include <string.h>
 
 #define SESSION "bench"
+#define LOCK "lock/bench"
+#define LOCK_TRIPS 4
 
 struct ask {
 	const char *url;
@@ -22,6 +26,7 @@ struct ask {
 struct client {
 	struct engine engine;
 	int trips;
+	struct lease lease;
 };
 
 /* 1: it is shown.  2: its counter grows by one.  3: the same, of a session whose counters were looked at. */
@@ -43,18 +48,56 @@ rule(struct txn *txn, void *arg, struct buf *why)
 	return status;
 }
 
+static enum status
+rule_take(struct txn *txn, void *arg, struct buf *why)
+{
+	const struct lease_ask ask = {.resource = LOCK, .ttl_ms = 60000, .session = "", .chain = "", .anchor = "", .wake = ""};
+	struct client *client = arg;
+
+	return lease_acquire(txn, &ask, &client->lease, why);
+}
+
+static enum status
+rule_give(struct txn *txn, void *arg, struct buf *why)
+{
+	const struct client *client = arg;
+
+	return lease_release(txn, LOCK, client->lease.fence, why);
+}
+
+/* *trips: that it took. */
+static enum status
+run(struct client *client, unsigned *trips, struct buf *why)
+{
+	struct engine *engine = &client->engine;
+	enum status status;
+
+	if (client->trips == 1)
+		status = engine_read(engine, rule, client, why);
+	else if (client->trips < LOCK_TRIPS)
+		status = engine_run(engine, rule, client, why);
+	else
+		status = engine_run(engine, rule_take, client, why);
+	*trips = engine->trips;
+	if (status != OK || client->trips < LOCK_TRIPS)
+		return status;
+	status = engine_run(engine, rule_give, client, why);
+	*trips += engine->trips;
+	return status;
+}
+
 static bool
 call(void *opened)
 {
 	struct client *client = opened;
 	struct buf why;
+	unsigned trips;
 	enum status status;
 
 	buf_init(&why, WHY_MAX);
-	status = client->trips == 1 ? engine_read(&client->engine, rule, client, &why)
-	                            : engine_run(&client->engine, rule, client, &why);
-	if (status != OK || client->engine.trips > (unsigned)client->trips + 1)
-		fprintf(stderr, "postgres: %s (%u trips)\n", why.data, client->engine.trips);
+	status = run(client, &trips, &why);
+	if (status != OK || trips > (unsigned)client->trips + 1)
+		fprintf(stderr, "postgres: %s (%u trips)\n", why.data, trips);
 	buf_release(&why);
 	return status == OK;
 }
@@ -134,6 +177,7 @@ static int
 once(const struct ask *ask)
 {
 	struct client *client = open_client(ask, 0);
+	unsigned trips = 0;
 	bool done;
 
 	if (client == NULL || db_begin(client->engine.db, false, 1000, NULL) != OK)
@@ -141,8 +185,8 @@ once(const struct ask *ask)
 	db_run(client->engine.db, "SELECT set_config('log_statement', 'all', false), $1::text", DB_TEXT(""));
 	if (db_commit(client->engine.db, NULL) != OK)
 		return 1;
-	done = call(client);
-	printf("trips %u\n", client->engine.trips);
+	done = run(client, &trips, NULL) == OK;
+	printf("trips %u\n", trips);
 	close_client(client);
 	return done ? 0 : 1;
 }

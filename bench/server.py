@@ -1,4 +1,5 @@
-"""The part on a server of its own: rules against pgbench, which sends the same statements in one round trip, and hooks through a resident."""
+"""The parts on a server of its own: rules against pgbench, which sends each transaction's statements in one round trip, hooks through a
+resident, and how fast who waits is woken."""
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import postgres  # noqa: E402
 
 CLIENTS = (1, 4, 16, 64)
 BARS = {1: 0.8, 2: 0.45, 3: 0.3}
+LOCK_TRIPS, LOCK_BAR = 4, 0.4  # a lock is taken and given back: two transactions
 DURABLE = "fsync, on / the same"
 VALUE = re.compile(r"\$(\d+) = (?:'((?:[^']|'')*)'|(NULL))")
 
@@ -40,8 +42,10 @@ def recorded(server, program, url, trips):
     for number, (sql, given) in enumerate(seen):
         def name(match, number=number, given=given):
             value = given[int(match.group(1))]
-            if value is None:
-                return "NULL"
+            if sql.startswith("WITH p AS") and re.search(r"SELECT \$\d+, p.seen_ms, \$%s " % match.group(1), sql):
+                return ":operation"  # another for each transaction
+            if not value:
+                return "NULL" if value is None else "''"
             if re.search(r"(project = |VALUES \()\$%s\b" % match.group(1), sql):
                 return ":client_id"
             values["v%d_%s" % (number, match.group(1))] = value
@@ -50,7 +54,13 @@ def recorded(server, program, url, trips):
     if lines[-1] != "COMMIT;":
         lines.append("COMMIT;")  # of a read: it was sent, and logged after we looked
     # prepared outside of the pipeline, once
-    script = ["\\if :fresh", "SELECT 1;", "\\set fresh 0", "\\endif", "\\startpipeline", *lines, "\\endpipeline"]
+    script = ["\\if :fresh", "SELECT 1;", "\\set fresh 0", "\\endif"]
+    for line in lines:
+        if line.startswith("BEGIN"):
+            script += ["\\set operation random(1, 1000000000000000)", "\\startpipeline"]
+        script.append(line)
+        if line == "COMMIT;":
+            script.append("\\endpipeline")
     if out != "trips %d\n" % trips:
         raise SystemExit("bench: a rule of %d trips took others: %s" % (trips, out))
     return "\n".join(script) + "\n", values
@@ -89,9 +99,15 @@ def rate(program, url, trips, clients, seconds):
     return sum(int(one[1]) for one in words if one[0] == "calls") / seconds
 
 
+def can_measure(bench, name):
+    if os.path.exists(bench.programs + "/bench-postgres") and os.path.exists("/usr/lib/postgresql"):
+        return True
+    bench.table.thrown_away(name, "libpq or the server is missing: scripts/deps check")
+    return False
+
+
 def part_postgres(bench):
-    if not os.path.exists(bench.programs + "/bench-postgres") or not os.path.exists("/usr/lib/postgresql"):
-        bench.table.thrown_away("rules on a server", "libpq or the server is missing: scripts/deps check")
+    if not can_measure(bench, "rules on a server"):
         return
     server = postgres.Server("log_line_prefix=%m [%p] ", "max_connections=200")
     try:
@@ -100,6 +116,50 @@ def part_postgres(bench):
             measure_hooks(bench, scene, server)
     finally:
         server.stop()
+
+
+def measure_locks(bench, scene, server, url):
+    program = scene.program("postgres")
+    script, values = recorded(server, program, url, LOCK_TRIPS)
+    rounds, seconds = (2, 1) if bench.options.short else (5, 3)
+    for clients in CLIENTS:
+        name = "lock taken and given back, %%s, %d client%s" % (clients, "s"[clients == 1:])
+        peers = [("pgbench", Peer(server, "rules", scene.folder, script, values), Bar(">=", LOCK_BAR))]
+        if bench.begin(name % "pgbench"):
+            measure_rule(bench, name, [lambda: rate(program, url, LOCK_TRIPS, clients, seconds),
+                                       lambda: peers[0][1].rate(clients, seconds)], peers, rounds)
+
+
+def part_locks(bench):
+    """Leases on a server, and the wake-up of the embedded store against a server's."""
+    if not can_measure(bench, "locks on a server"):
+        return
+    server = postgres.Server("log_line_prefix=%m [%p] ", "max_connections=200")
+    try:
+        with bench.scene(8) as scene:
+            url = server.database("rules")
+            subprocess.run([scene.program("postgres"), url, "make", str(max(CLIENTS))], check=True)
+            measure_wake(bench, scene, server)
+            measure_locks(bench, scene, server, url)
+    finally:
+        server.stop()
+
+
+def measure_wake(bench, scene, server):
+    url, ours, theirs = server.database("wake"), [], {"on": [], "off": []}
+    if not bench.begin("wake-up"):
+        return
+    for _ in range(3 if bench.options.short else 10):
+        ours += [[int(one) / 1e3 for one in row] for row in bench.drive(scene, ("wake", scene.repo, 50))]
+        for mode, found in theirs.items():
+            found += [int(row[0]) / 1e3 for row in bench.drive(scene, ("wake_postgres", url, 50, mode))]
+    woken, told = zip(*ours)
+    for name, mine, mode, bar in (("wake-up of who waits, LISTEN", woken, "on", Bar("<=", 0.2)),
+                                  ("wake-up, LISTEN after a commit that isn't synced", woken, "off", None),
+                                  ("from COMMIT until the lock is known, on disk; LISTEN", told, "on", None)):
+        bench.table.add(name, figure(median(mine)) + " us", figure(median(theirs[mode])) + " us",
+                        median(mine) / median(theirs[mode]), bar, "synced / fsync, " + mode, bench.load)
+        bench.table.note("%s: %s; %s" % (name, spread(mine, "us"), spread(theirs[mode], "us")))
 
 
 def measure_rules(bench, scene, server):

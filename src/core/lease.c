@@ -104,19 +104,20 @@ save(struct txn *txn, struct resource *resource)
 }
 
 static enum status
-not_granted(struct txn *txn, struct resource *resource, struct leased *mine, bool wait, struct lease *out, struct buf *why)
+not_granted(struct txn *txn, struct resource *resource, struct leased *mine, const struct lease_ask *ask, struct lease *out,
+            struct buf *why)
 {
 	enum status status = QUEUED;
 
 	*out = mine->lease;
-	if (!wait) {
+	if (!ask->wait) {
 		mine->change = LEASE_GONE;
 		if (resource_nearest(resource) != NULL)
 			*out = *resource_nearest(resource);
 		status = refuse(HELD, resource->name, resource_nearest(resource), txn_now(txn), "; wait for it with --wait", why);
 	}
 	save(txn, resource);
-	if (status == QUEUED && (status = lease_ring(txn, &mine->lease, why)) == OK)
+	if (status == QUEUED && (ask->first || (status = lease_ring(txn, &mine->lease, why)) == OK))
 		return QUEUED;
 	if (status == CONFLICT)
 		db_run(txn->db, "DELETE FROM lease WHERE project = $1 AND resource = $2 AND ticket = $3", DB_TEXT(txn->project),
@@ -207,7 +208,7 @@ lease_acquire(struct txn *txn, const struct lease_ask *ask, struct lease *out, s
 		*out = mine->lease;
 		resource_save(txn, &resource);
 	} else {
-		status = not_granted(txn, &resource, mine, ask->wait, out, why);
+		status = not_granted(txn, &resource, mine, ask, out, why);
 	}
 	resource_release(&resource);
 	return status;

@@ -59,11 +59,11 @@ struct lease_ask {
 	bool again;      /* what the session holds of it already is renewed */
 	bool wait;       /* a ticket is taken if need be */
 	int64_t wait_ms; /* 0 = without end */
-	int64_t ttl_ms;
-	int64_t max_ms;
+	int64_t ttl_ms, max_ms;
 	int64_t priority;
 	const char *session; /* "" = the actor is a person */
 	const char *chain;   /* everything that is held and waited for under one name ends together; "" = not known */
+	bool first;          /* nothing is held under it yet: waiting closes no ring */
 	const char *anchor;  /* "" = none */
 	bool anchored;
 	struct process process;

@@ -2,12 +2,17 @@
 
 #include "core/audit.h"
 
-#define LOADED_MAX 16 /* waiters, in their order: the others' turn is later anyway */
+/* Waiters behind the first, by ticket, besides all who may go before them: the others' turn is later anyway. */
+#define LOADED_MAX 16
 
 static void
 copy(char *out, size_t size, const struct db_rows *rows, size_t row, size_t column)
 {
-	snprintf(out, size, "%s", db_text(rows, row, column));
+	const char *text = db_text(rows, row, column);
+	size_t len = strnlen(text, size - 1);
+
+	memcpy(out, text, len);
+	out[len] = '\0';
 }
 
 static void
@@ -90,9 +95,9 @@ resource_load_with(struct txn *txn, const char *name, int64_t ticket, struct res
 	enum status status =
 		db_ask(txn->db, &rows, why,
 	           "SELECT " RESOURCE_COLUMNS " FROM " RESOURCE_TABLES " WHERE r.project = $1 AND r.resource = $2"
-	           " AND (l.ticket IS NULL OR l.fence > 0 OR l.ticket = $3 OR l.ticket IN (SELECT w.ticket FROM lease w"
-	           " WHERE w.project = $1 AND w.resource = $2 AND w.fence = 0 ORDER BY CASE WHEN w.passed < $4 THEN 1 ELSE 0 END,"
-	           " CASE WHEN w.passed < $4 THEN -w.priority ELSE 0 END, w.ticket LIMIT $5)) ORDER BY " RESOURCE_ORDER,
+	           " AND (l.ticket IS NULL OR l.fence > 0 OR l.ticket = $3 OR l.priority > 0 OR l.passed >= $4 OR l.ticket <="
+	           " COALESCE((SELECT w.ticket FROM lease w WHERE w.project = $1 AND w.resource = $2 AND w.fence = 0"
+	           " ORDER BY w.ticket LIMIT 1 OFFSET $5), l.ticket)) ORDER BY l.ticket",
 	           DB_TEXT(txn->project), DB_TEXT(name), DB_INT(ticket), DB_INT(LEASE_PASSED_MAX), DB_INT(LOADED_MAX));
 
 	return status == OK ? take_first(&rows, name, out, why) : status;

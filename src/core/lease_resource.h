@@ -22,7 +22,7 @@ struct resource {
 	bool changed;
 	int64_t slots, fence, ticket;
 	char waits[TIMES_SIZE], holds[TIMES_SIZE];
-	struct leased *items; /* those that hold it first, then by ticket; room for one more */
+	struct leased *items; /* by ticket; room for one more */
 	size_t count;
 };
 

@@ -200,7 +200,7 @@ session_list(struct txn *txn, bool all, struct session_list *out, struct buf *wh
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
 	                            "SELECT " SESSION_COLUMNS " FROM session WHERE project = $1"
-	                            " AND ($2 = 1 OR state NOT IN ('ended', 'lost')) ORDER BY started_ms DESC, session DESC LIMIT $3",
+	                            " AND ($2 = 1 OR state NOT IN ('ended', 'lost')) ORDER BY session DESC LIMIT $3",
 	                            DB_TEXT(txn->project), DB_INT(all), DB_INT(SESSIONS_MAX));
 
 	if (status != OK)

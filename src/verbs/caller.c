@@ -30,6 +30,15 @@ named_session(struct txn *txn, const char *id, const struct session_list *list, 
 	return status;
 }
 
+static bool
+any_hosted(const struct session_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].process.pid > 0)
+			return true;
+	return false;
+}
+
 /* The live sessions that the nearest ancestor which hosts any hosts: their indices in `list`. */
 static size_t
 hosted(const struct session_list *list, size_t *out)
@@ -81,7 +90,7 @@ caller_find(struct txn *txn, const char *session_arg, struct caller *out, struct
 	if (status != OK)
 		return status;
 	which = calloc(live.count + 1, sizeof *which);
-	count = which == NULL ? 0 : hosted(&live, which);
+	count = which == NULL || !any_hosted(&live) ? 0 : hosted(&live, which);
 	if (which == NULL)
 		status = why_not(why, NO_MEMORY, "out of memory");
 	else if (count > 0)

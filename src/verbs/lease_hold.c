@@ -39,6 +39,7 @@ name_chain(struct txn *txn, struct hold *hold, struct buf *why)
 		return str_copy(hold->chain, sizeof hold->chain, inherited);
 	if (!hold->stays && !hold->apart && !hold->caller.person)
 		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session.id);
+	hold->alone = true;
 	status = txn_id(txn, id, why);
 	if (status == OK)
 		snprintf(hold->chain, sizeof hold->chain, "run/%s", id);
@@ -70,10 +71,14 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	txn->actor = hold->caller.actor;
 	ask->session = hold->caller.session.id;
 	ask->chain = hold->chain;
+	ask->first = hold->alone && hold->count == 0;
 	/* a process that is gone already proves nothing of who asks now */
 	if (ask->process.pid == 0 && !lease_process_is_gone(txn, &hold->caller.session.process))
 		ask->process = hold->caller.session.process;
-	return lease_acquire(txn, ask, attempt->lease, why);
+	status = lease_acquire(txn, ask, attempt->lease, why);
+	/* a waiter is told nothing yet, and is gone as well if a power cut undoes its ticket */
+	txn->db->unhurried = status == QUEUED;
+	return status;
 }
 
 static enum status

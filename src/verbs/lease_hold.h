@@ -11,6 +11,7 @@
 #define HOLD_WAIT_MS 30000    /* of a `run` form without --wait */
 #define HOLD_RUN_TTL_MS 30000 /* it renews */
 #define HOLD_STEP_TTL_MS 600000
+#define HELD_ENV_MAX 4
 
 struct hold {
 	struct context *context;
@@ -21,6 +22,7 @@ struct hold {
 	bool found;          /* the caller is */
 	struct caller caller;
 	char chain[ACTOR_SIZE];
+	bool alone;           /* nobody else has that chain */
 	struct anchor anchor; /* fd -1 = none */
 	struct lease leases[HOLD_MAX];
 	size_t count;
@@ -62,9 +64,11 @@ enum status hold_back_out(struct hold *hold, enum status status, struct buf *why
 
 struct held_command {
 	char *const *words;
-	bool alone;                  /* it doesn't hold the anchor, nor does what it leaves running */
-	void (*in_child)(void *arg); /* before it becomes the command; NULL = nothing */
-	void (*started)(void *arg);  /* when it was made, or couldn't be; NULL = nothing */
+	bool alone;                    /* it doesn't hold the anchor, nor does what it leaves running */
+	const char *env[HELD_ENV_MAX]; /* besides ours, as in launch_env */
+	/* In its process, before it is the command, with our memory: whether it can be.  NULL = nothing. */
+	bool (*in_child)(void *arg);
+	void (*started)(void *arg); /* when it was made, or couldn't be; NULL = nothing */
 	void *arg;
 };
 

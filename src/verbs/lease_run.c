@@ -2,6 +2,7 @@
 
 #include "os/attend.h"
 #include "os/clock.h"
+#include "os/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #define RETRY_MS 1000 /* after the store could not be reached */
 #define RENEW_LIMIT_MS 2000
 #define EXIT_LOST 123
+#define EXIT_CANNOT 126
 
 struct running {
 	struct hold *hold;
@@ -54,37 +56,66 @@ tick(void *arg, pid_t pid)
 	return left_ms / 2 < RETRY_MS ? left_ms / 2 : RETRY_MS;
 }
 
-static void
-say(const char *name, int64_t number)
-{
-	char text[24];
+/* What the command's process needs to know; made before, since it may make nothing itself. */
+struct start {
+	const struct hold *hold;
+	const struct held_command *command;
+	const struct attend *attend;
+	pid_t parent;
+	char fence[40], slot[40], chain[ACTOR_SIZE + sizeof "STILE_CHAIN="];
+	const char *env[HELD_ENV_MAX + 4];
+};
 
-	snprintf(text, sizeof text, "%lld", (long long)number);
-	setenv(name, text, 1);
+static void
+start_init(struct start *start, const struct hold *hold, const struct held_command *command, const struct attend *attend)
+{
+	const struct lease *first = &hold->leases[0];
+	size_t count = 0;
+
+	*start = (struct start){.hold = hold, .command = command, .attend = attend, .parent = getpid()};
+	snprintf(start->fence, sizeof start->fence, "STILE_FENCE=%lld", (long long)first->fence);
+	snprintf(start->slot, sizeof start->slot, "STILE_SLOT=%lld", (long long)first->slot);
+	snprintf(start->chain, sizeof start->chain, "STILE_CHAIN=%s", first->chain);
+	start->env[count++] = start->fence;
+	start->env[count++] = start->slot;
+	start->env[count++] = start->chain;
+	for (size_t i = 0; i < HELD_ENV_MAX && command->env[i] != NULL; i++)
+		start->env[count++] = command->env[i];
 }
 
-static void
-become(const struct hold *hold, const struct held_command *command, const struct attend *attend, pid_t parent)
+static int
+in_child(void *arg)
 {
-	int error;
+	const struct start *start = arg;
+	const struct held_command *command = start->command;
 
 	if (command->alone)
-		fcntl(hold->anchor.fd, F_SETFD, FD_CLOEXEC);
-	say("STILE_FENCE", hold->leases[0].fence);
-	say("STILE_SLOT", hold->leases[0].slot);
-	setenv("STILE_CHAIN", hold->leases[0].chain, 1);
-	if (command->in_child != NULL)
-		command->in_child(command->arg);
+		fcntl(start->hold->anchor.fd, F_SETFD, FD_CLOEXEC);
+	if (command->in_child != NULL && !command->in_child(command->arg))
+		return EXIT_CANNOT;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	attend_child(attend);
+	attend_child(start->attend);
 	/* it died before that was set */
-	if (getppid() != parent)
-		_exit(EXIT_LOST);
-	execvp(command->words[0], command->words);
+	return getppid() == start->parent ? 0 : EXIT_LOST;
+}
+
+/* The command's process, -1 with errno. */
+static pid_t
+start_command(struct start *start)
+{
+	char *const *words = start->command->words;
+	struct launch ask = {.words = words, .env = launch_env(start->env), .in_child = in_child, .arg = start};
+	int error = 0;
+	pid_t pid = ask.env == NULL ? -1 : launch(&ask, &error);
+
+	if (error != 0) {
+		fprintf(stderr, "stile: %s: %s\n", words[0], strerror(error));
+		fflush(stderr);
+	}
 	error = errno;
-	fprintf(stderr, "stile: %s: %s\n", command->words[0], strerror(error));
-	fflush(stderr);
-	_exit(error == ENOENT ? 127 : 126);
+	free((void *)ask.env);
+	errno = error;
+	return pid;
 }
 
 enum status
@@ -92,17 +123,17 @@ hold_command(struct hold *hold, const struct held_command *command, int *exit, s
 {
 	struct buf renewing;
 	struct running running = {.hold = hold, .why = &renewing};
-	pid_t parent = getpid(), pid;
 	struct attend attend;
+	struct start start;
 	enum status status = OK;
+	pid_t pid;
 	int error;
 
 	buf_init(&renewing, WHY_MAX);
 	fflush(stdout);
 	attend_begin(&attend);
-	pid = fork();
-	if (pid == 0)
-		become(hold, command, &attend, parent);
+	start_init(&start, hold, command, &attend);
+	pid = start_command(&start);
 	error = errno;
 	if (command->started != NULL)
 		command->started(command->arg);
@@ -142,13 +173,12 @@ struct ends {
 	int in, out;
 };
 
-static void
+static bool
 take_ends(void *arg)
 {
 	const struct ends *ends = arg;
 
-	if (dup2(ends->in, STDIN_FILENO) < 0 || dup2(ends->out, STDOUT_FILENO) < 0)
-		_exit(126);
+	return dup2(ends->in, STDIN_FILENO) >= 0 && dup2(ends->out, STDOUT_FILENO) >= 0;
 }
 
 enum status

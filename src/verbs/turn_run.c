@@ -16,6 +16,8 @@ struct attempt {
 	char **words;
 	struct tee out, err;
 	struct buf printed, errors;
+	char session[sizeof "STILE_SESSION=" + ID_SIZE], turn[sizeof "STILE_TURN=" + ID_SIZE];
+	char resume[sizeof "STILE_RESUME=" + ID_MAX + 1];
 };
 
 /* A word that is the id and nothing else takes along the option before it: without an id that would eat the next word. */
@@ -74,20 +76,14 @@ make_words(char *const *command, const char *resume)
 	return words;
 }
 
-static void
+static bool
 in_child(void *arg)
 {
 	const struct attempt *attempt = arg;
-	const struct turn *turn = &attempt->work->turn;
 
 	tee_child(&attempt->out);
 	tee_child(&attempt->err);
-	setenv("STILE_SESSION", turn->session, 1);
-	setenv("STILE_TURN", turn->id, 1);
-	if (turn->resume[0] == '\0')
-		unsetenv("STILE_RESUME");
-	else
-		setenv("STILE_RESUME", turn->resume, 1);
+	return true;
 }
 
 static void
@@ -107,6 +103,19 @@ attempt_release(struct attempt *attempt)
 	buf_release(&attempt->errors);
 }
 
+static void
+tell_turn(struct attempt *attempt, struct held_command *command)
+{
+	const struct turn *turn = &attempt->work->turn;
+
+	snprintf(attempt->session, sizeof attempt->session, "STILE_SESSION=%s", turn->session);
+	snprintf(attempt->turn, sizeof attempt->turn, "STILE_TURN=%s", turn->id);
+	snprintf(attempt->resume, sizeof attempt->resume, "STILE_RESUME%s%s", turn->resume[0] == '\0' ? "" : "=", turn->resume);
+	command->env[0] = attempt->session;
+	command->env[1] = attempt->turn;
+	command->env[2] = attempt->resume;
+}
+
 static enum status
 run_once(struct attempt *attempt, int *exit, struct buf *why)
 {
@@ -120,6 +129,7 @@ run_once(struct attempt *attempt, int *exit, struct buf *why)
 	if (attempt->words == NULL)
 		return why_not(why, NO_MEMORY, "out of memory");
 	command.words = attempt->words;
+	tell_turn(attempt, &command);
 	status = tee_begin(&attempt->out, STDOUT_FILENO, OUTPUT_MAX, why);
 	if (status == OK && (status = tee_begin(&attempt->err, STDERR_FILENO, ERRORS_MAX, why)) != OK) {
 		tee_started(&attempt->out);
