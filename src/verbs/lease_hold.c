@@ -151,6 +151,12 @@ least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static int64_t
+most(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void
 plan_renewal(struct hold *hold)
 {
@@ -271,11 +277,8 @@ line_up(struct attempt *attempt, int64_t until_ms, struct buf *why)
 
 	do {
 		attempt->lapsed = false;
-		attempt->ask->wait_ms = until_ms - clock_boot_ms();
-		attempt->ask->wait = attempt->ask->wait_ms > 0;
-		if (!attempt->ask->wait)
-			attempt->ask->wait_ms = 0;
 		hold->asked_boot_ms = clock_boot_ms();
+		attempt->ask->wait_ms = attempt->ask->wait ? most(until_ms - hold->asked_boot_ms, 1) : 0;
 		status = engine_run(engine, rule_acquire, attempt, why);
 		attempt->ticket = attempt->lease->ticket;
 		if (status == QUEUED)
@@ -295,7 +298,7 @@ take_one(struct hold *hold, struct lease_ask *ask, int64_t until_ms, struct leas
 
 	if (hold->role != NULL)
 		status = engine_read(engine, rule_priority, &attempt, why);
-	if (status == OK && until_ms > clock_boot_ms())
+	if (status == OK && ask->wait)
 		status = engine->db->ops->listen(engine->db, address, why);
 	ask->wake = address;
 	return status == OK ? line_up(&attempt, until_ms, why) : status;
@@ -360,6 +363,8 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 
 		asks[i].anchor = hold->anchor.fd >= 0 ? hold->anchor.name : "";
 		asks[i].anchored = stays;
+		/* also when the time is used up already: who would have waited is told "busy", not "held" */
+		asks[i].wait = wait_ms > 0;
 		status = take_one(hold, &asks[i], began_ms + wait_ms, lease, why);
 		if (status == OK)
 			add_held(hold);

@@ -11,6 +11,7 @@ The anomalies refuted:
 
 Rows: R43 R93 R96 R99 N2 N11 N13
 Time limit: 300 s
+Small share: the sanitized build
 """
 import collections
 import concurrent.futures
@@ -58,6 +59,11 @@ OPS = {
                    " WHERE t.session = '{1}' AND t.state = 'done' AND t.bound = 'id-{0}'", 1),
 }
 TAKES = ("acquire", "acquire both", "task claim", "turn begin")
+
+
+def some_of(first, every):
+    """Each place in turn, or with the small share every so many-th, beginning elsewhere for each of our callers."""
+    return itertools.count(1) if stile_test.FULL else itertools.count(1 + first % every, every)
 
 
 class Case(locking.Case):
@@ -128,13 +134,14 @@ class Steps(Case):
                                              " HAVING count(*) > 1", self.name), [])
 
     def places(self, kind, when, for_good):
-        wrong = []
-        for nth in itertools.count(1):
+        wrong, count = [], 0
+        for nth in some_of(list(OPS).index(kind), 6 if for_good else 2):
             found, cut = self.trial(kind, when, nth, for_good)
             wrong += found
             if not cut:
-                return wrong, nth - 1
-        return wrong, 0
+                break
+            count += 1
+        return wrong, count
 
     def test_what_is_said_is_what_has_become_of_it(self):
         self.sweep(False)
@@ -161,7 +168,7 @@ class Commands(Case):
 
     def places(self, when, for_good):
         wrong = []
-        for nth in itertools.count(1):
+        for nth in some_of(WHEN.index(when), 4 if for_good else 2):
             found, cut = self.trial(when, nth, for_good)
             wrong += found
             if not cut:
@@ -177,7 +184,7 @@ class Commands(Case):
 class Waiters(Case):
     """Who waits is cut at each of the first places; then the one who holds it lets go."""
 
-    PLACES = 7
+    PLACES = 7 if stile_test.FULL else 3
 
     def ask(self, when, nth, *args, for_good=False):
         name = "n%d" % next(self.numbers)

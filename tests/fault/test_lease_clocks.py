@@ -10,6 +10,7 @@ the server's own is set ahead its hours count, but not for those who can be aske
 
 Rows: R42 R44 R95 R96 N2 N13
 Time limit: 240 s
+Small share: the sanitized build
 """
 import os
 import shutil

@@ -9,6 +9,7 @@ The anomalies refuted:
 
 Rows: R42 R44 R46 R60 R96 N13 N14
 Time limit: 240 s
+Small share: the sanitized build
 """
 import collections
 import itertools

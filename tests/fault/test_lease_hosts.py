@@ -11,6 +11,7 @@ step's process is known in its own only, and elsewhere the deadline decides.
 
 Rows: R42 R43 R44 R60 R96 R99 N13
 Time limit: 240 s
+Small share: the sanitized build
 """
 import json
 import os
