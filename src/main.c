@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define HOOK_MEMORY ((size_t)320 << 10) /* of what an event takes, most */
+#define SHORT_MEMORY ((size_t)320 << 10) /* of what an event, or a lock, takes, most */
 
 static int
 run(struct context *context, int count, char **words, int64_t began_boot_ms)
@@ -68,8 +68,8 @@ main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
 	began_boot_ms = program_become(argc, argv, began_boot_ms);
-	if (argc > 1 && str_equal(argv[1], "hook"))
-		memory_begin(HOOK_MEMORY);
+	if (argc > 1 && (str_equal(argv[1], "hook") || str_equal(argv[1], "lock")))
+		memory_begin(SHORT_MEMORY);
 	json_begin();
 	if (!have_streams())
 		return 69;
