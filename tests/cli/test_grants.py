@@ -68,7 +68,7 @@ class OnServer(stile_test.Case):
     def psql(self, role, sql):
         """What hand-written SQL gets: (whether it was done, what was said)."""
         done = subprocess.run(
-            ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.server.url(self.name, user=role), "-c", sql],
+            [postgres.psql(), "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.server.url(self.name, user=role), "-c", sql],
             capture_output=True, text=True, timeout=postgres.LIMIT)
         return done.returncode == 0, done.stdout.strip() + done.stderr
 

@@ -192,7 +192,7 @@ class Trouble(OnServer):
     def test_another_writer_of_the_project_is_waited_for_and_then_it_is_busy(self):
         self.repo.json("store", "init")
         session = self.start()
-        with subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-d", self.server.url(self.name)], stdin=subprocess.PIPE,
+        with subprocess.Popen([postgres.psql(), "-X", "-q", "-A", "-t", "-d", self.server.url(self.name)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as holder:
             holder.stdin.write("BEGIN; SELECT project FROM project WHERE project = 'one' FOR UPDATE;\n")
             holder.stdin.flush()

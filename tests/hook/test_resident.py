@@ -113,7 +113,7 @@ class Case(stile_test.Case):
     @contextlib.contextmanager
     def row_held(self):
         """Somebody has the project: hooks wait in the middle of their work."""
-        with subprocess.Popen(["psql", "-X", "-q", "-A", "-t", "-d", self.server.url(self.name)], stdin=subprocess.PIPE,
+        with subprocess.Popen([postgres.psql(), "-X", "-q", "-A", "-t", "-d", self.server.url(self.name)], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as holder:
             holder.stdin.write("BEGIN; SELECT project FROM project WHERE project = 'one' FOR UPDATE;\n")
             holder.stdin.flush()

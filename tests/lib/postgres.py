@@ -34,6 +34,11 @@ def programs():
     return path
 
 
+def psql():
+    """Not the one on the path, which is a script that looks for this one first."""
+    return os.path.join(programs(), "psql")
+
+
 def as_user(*argv):
     """As an ordinary user, and not longer than this process lives."""
     user = ["--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"] if os.geteuid() == 0 else []
@@ -127,7 +132,7 @@ class Server:
     def execute(self, sql, name="postgres"):
         """Rows of texts, as psql prints them."""
         done = subprocess.run(
-            ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.url(name), "-c", sql], capture_output=True, text=True, timeout=LIMIT)
+            [psql(), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.url(name), "-c", sql], capture_output=True, text=True, timeout=LIMIT)
         if done.returncode != 0:
             raise RuntimeError("%s: %s" % (sql, done.stderr))
         return done.stdout.splitlines()
