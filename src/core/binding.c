@@ -1,6 +1,7 @@
 #include "core/binding.h"
 
 #include "core/audit.h"
+#include "core/waiter.h"
 
 /* `clear` ends one conversation and begins the next within moments: an end longer ago has nothing to do with a start now. */
 #define JUST_MS 60000
@@ -88,26 +89,50 @@ may_bind(const struct binding_ask *ask, const struct slot_facts *facts)
 	return facts->bound.value[0] == '\0' || ask->rebind;
 }
 
+/*
+ * Reads back what is there, rather than believe what was written; and wakes who waits for it: for the slot itself all, and of those
+ * who wait for an item of a queue in which the session's first one was held by it, one.
+ */
+static enum status
+confirm(struct txn *txn, const struct binding_ask *ask, int64_t generation, struct binding *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT b.value, b.generation, b.bound_ms, " WAITER_COLUMNS " FROM (SELECT value, generation, bound_ms FROM binding"
+	           " WHERE project = $1 AND session = $2 AND slot = $3 ORDER BY generation DESC LIMIT 1) AS b LEFT JOIN waiter w"
+	           " ON w.project = $1 AND (w.topic = '" BINDING_TOPIC "' || $2 || '/' || $3 OR w.topic IN (SELECT 'queue/' || i.queue"
+	           " FROM queue_item i WHERE i.project = $1 AND i.line = $2 AND i.line <> '' AND i.state < 4 AND i.state = 1"
+	           " AND i.slot = $3)) ORDER BY " WAITER_ORDER,
+	           DB_TEXT(txn->project), DB_TEXT(ask->session), DB_TEXT(ask->slot));
+
+	if (status != OK)
+		return status;
+	if (rows.count == 0 || strcmp(db_text(&rows, 0, 0), ask->value) != 0 || db_int(&rows, 0, 1) != generation) {
+		status = why_not(why, STORE_DOWN, "slot %s reads back as %s after %s was bound", ask->slot,
+		                 rows.count == 0 ? "" : db_text(&rows, 0, 0), ask->value);
+	} else {
+		snprintf(out->value, sizeof out->value, "%s", ask->value);
+		out->generation = generation;
+		out->bound_ms = db_int(&rows, 0, 2);
+		waiter_wake(txn, &rows, 3, BINDING_TOPIC, true);
+		waiter_wake(txn, &rows, 3, "queue/", false);
+	}
+	db_rows_release(&rows);
+	return status;
+}
+
 static enum status
 bind_next(struct txn *txn, const struct binding_ask *ask, const struct slot_facts *facts, struct binding *out, struct buf *why)
 {
 	bool conversation = str_equal(ask->slot, SLOT_CONVERSATION);
-	struct binding back;
-	enum status status;
 
 	add_generation(txn, ask->session, ask->slot, conversation ? facts->client : "", ask->value);
 	if (conversation)
 		db_run(txn->db, "UPDATE session SET client_session = $1 WHERE project = $2 AND session = $3", DB_TEXT(ask->value),
 		       DB_TEXT(txn->project), DB_TEXT(ask->session));
 	audit_add(txn, ask->session, "binding.set", ask->slot, facts->bound.value, ask->value);
-	/* read back what is there, rather than believe what was written */
-	status = binding_get(txn, ask->session, ask->slot, &back, why);
-	if (status != OK)
-		return status;
-	if (strcmp(back.value, ask->value) != 0 || back.generation != facts->bound.generation + 1)
-		return why_not(why, STORE_DOWN, "slot %s reads back as %s after %s was bound", ask->slot, back.value, ask->value);
-	*out = back;
-	return OK;
+	return confirm(txn, ask, facts->bound.generation + 1, out, why);
 }
 
 enum status

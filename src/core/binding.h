@@ -11,6 +11,7 @@
 #include "core/session.h"
 
 #define SLOT_CONVERSATION "conversation"
+#define BINDING_TOPIC "bound/" /* SESSION/SLOT: what waits for it (waiter.h) */
 
 struct binding {
 	char value[ID_MAX + 1];

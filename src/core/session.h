@@ -12,6 +12,14 @@
 #include "core/engine.h"
 #include "os/process.h"
 
+/* Judges whether holders live; core looks at no process itself.  A txn without one finds every holder unknown. */
+struct witness {
+	enum liveness (*anchor)(void *arg, const char *name);
+	enum liveness (*process)(void *arg, const struct process *process);
+	int64_t (*awake)(void *arg, char boot[BOOT_MAX]); /* ms on a clock that stops in suspend; and which boot's it is */
+	void *arg;
+};
+
 enum session_state { SESSION_OPENING, SESSION_ACTIVE, SESSION_IDLE, SESSION_WAITING, SESSION_ENDED, SESSION_LOST };
 
 /* What can happen to a session's state. */

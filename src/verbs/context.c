@@ -96,6 +96,8 @@ check(const struct config *config, struct buf *why)
 	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
 	const char *exclusive = config_get(config, "stile", "exclusive"), *resident = config_get(config, "stile", "resident");
 	char section[LABEL_MAX + 20];
+	struct retention_terms keep;
+	struct queue_limits limits;
 	int64_t number, other;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
 
@@ -118,7 +120,9 @@ check(const struct config *config, struct buf *why)
 	if (status == OK)
 		status = instruction_config(config, &number, &other, why);
 	if (status == OK)
-		status = retention_config(config, &number, &other, why);
+		status = retention_config(config, &keep, why);
+	if (status == OK)
+		status = queue_limits(config, "", &limits, why);
 	snprintf(section, sizeof section, "profile %.100s", profile);
 	if (status == OK && !config_has(config, section))
 		status = why_not(why, BAD_CONFIG, "config: [stile] profile = %s: there is no [%s]", profile, section);
