@@ -320,15 +320,16 @@ queue_redrive(struct txn *txn, const char *queue, int64_t number, size_t *count,
 	if (status != OK)
 		return status;
 	status = db_ask(txn->db, &rows, why,
-	                "UPDATE queue_item AS i SET state = CASE WHEN i.line = '' THEN 1 ELSE 0 END, attempts = 0, ended_ms = 0,"
-	                " ready_ms = $1 WHERE i.project = $2 AND i.queue = $3 AND i.item IN (SELECT d.item FROM queue_item d"
+	                "UPDATE queue_item SET state = CASE WHEN line = '' THEN 1 ELSE 0 END, attempts = 0, ended_ms = 0,"
+	                " ready_ms = $1 WHERE project = $2 AND queue = $3 AND item IN (SELECT d.item FROM queue_item d"
 	                " WHERE d.project = $2 AND d.state > 2 AND d.state = 3 AND d.queue = $3 AND ($4 = 0 OR d.item = $4)"
-	                " ORDER BY d.ended_ms LIMIT $5) RETURNING " QUEUE_COLUMNS,
+	                " ORDER BY d.ended_ms LIMIT $5) RETURNING item, line, size",
 	                DB_INT(txn_now(txn)), DB_TEXT(txn->project), DB_TEXT(queue), DB_INT(number), DB_INT(QUEUE_REDRIVE_MAX));
 	for (size_t i = 0; status == OK && i < rows.count; i++) {
-		struct queue_item item;
+		struct queue_item item = {.number = db_int(&rows, i, 0), .size = db_int(&rows, i, 2)};
 
-		queue_from_row(&rows, i, &item);
+		snprintf(item.queue, sizeof item.queue, "%s", queue);
+		snprintf(item.line, sizeof item.line, "%s", db_text(&rows, i, 1));
 		back_in_line(txn, &item);
 	}
 	if (status == OK) {
