@@ -8,5 +8,4 @@
 
 void digest_make(char out[DIGEST_SIZE], const void *data, size_t len);
 
-
 #endif

@@ -18,7 +18,7 @@
 #ifndef CORE_LEASE_H
 #define CORE_LEASE_H
 
-#include "core/session.h"
+#include "core/waiter.h"
 
 #define RESOURCE_MAX 300
 #define ANCHOR_MAX 160  /* bytes of an anchor's name, with the NUL */

@@ -53,7 +53,9 @@ claim_from_row(const struct db_rows *rows, size_t row, struct lease *out)
 {
 	*out = (struct lease){.fence = db_int(rows, row, 16),
 	                      .anchored = db_int(rows, row, 20) != 0,
-	                      .process = {.pid = db_int(rows, row, 21), .start = db_int(rows, row, 22), .space = db_int(rows, row, 23)},
+	                      .process = {.pid = db_int(rows, row, 21),
+	                                  .start = db_int(rows, row, 22),
+	                                  .space = db_int(rows, row, 23)},
 	                      .since_ms = db_int(rows, row, 25),
 	                      .ttl_ms = db_int(rows, row, 26),
 	                      .expires_ms = db_int(rows, row, 27),
@@ -104,7 +106,7 @@ queue_limits(const struct config *config, const char *queue, struct queue_limits
 		bool duration;
 		int64_t *to;
 	} settings[] = {
-		{"items", false, &out->items},       {"bytes", false, &out->bytes},      {"age", true, &out->age_ms},
+		{"items", false, &out->items},       {"bytes", false, &out->bytes},       {"age", true, &out->age_ms},
 		{"attempts", false, &out->attempts}, {"backoff", true, &out->backoff_ms}, {"backoff_max", true, &out->backoff_max_ms},
 	};
 	char section[QUEUE_NAME_MAX + sizeof "queue "];
@@ -193,15 +195,15 @@ check_room(const struct queue_put *ask, const struct queue_limits *limits, const
 	char age[40];
 
 	if (limits->items > 0 && facts->items >= limits->items)
-		return why_not(why, BUSY, "the queue %s is full: %lld items, which is its limit; have them done, or raise it", ask->queue,
-		               (long long)facts->items);
+		return why_not(why, BUSY, "the queue %s is full: %lld items, which is its limit; have them done, or raise it",
+		               ask->queue, (long long)facts->items);
 	if (limits->bytes > 0 && facts->bytes + (int64_t)ask->size > limits->bytes)
-		return why_not(why, BUSY, "the queue %s is full: %lld bytes in %lld items, of %lld; have them done, or raise it", ask->queue,
-		               (long long)facts->bytes, (long long)facts->items, (long long)limits->bytes);
+		return why_not(why, BUSY, "the queue %s is full: %lld bytes in %lld items, of %lld; have them done, or raise it",
+		               ask->queue, (long long)facts->bytes, (long long)facts->items, (long long)limits->bytes);
 	if (limits->age_ms > 0 && now_ms - facts->oldest_ms > limits->age_ms) {
 		str_ago(age, sizeof age, now_ms - facts->oldest_ms);
-		return why_not(why, BUSY, "the queue %s is full: its oldest item waits for %s; see that somebody works on it", ask->queue,
-		               age);
+		return why_not(why, BUSY, "the queue %s is full: its oldest item waits for %s; see that somebody works on it",
+		               ask->queue, age);
 	}
 	return OK;
 }
@@ -213,7 +215,8 @@ insert(struct txn *txn, const struct queue_item *item, const char *payload)
 	       "INSERT INTO queue_item (project, queue, item, line, state, priority, slot, key, digest, size, apart, actor, put_ms,"
 	       " ready_ms, ended_ms, attempts, reason, generation, holder, session, anchor, anchored, pid, pid_start, pid_space,"
 	       " pid_boot, since_ms, ttl_ms, expires_ms, challenged_ms, challenged_awake_ms, challenged_boot)"
-	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, '', 0, '', '', '', 0, 0, 0, 0, '', 0, 0,"
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, '', 0, '', '', '', 0, 0, 0, 0, '', 0, "
+	       "0,"
 	       " 0, 0, 0, '')",
 	       DB_TEXT(txn->project), DB_TEXT(item->queue), DB_INT(item->number), DB_TEXT(item->line), DB_INT(item->state),
 	       DB_INT(item->priority), DB_TEXT(item->slot), DB_TEXT(item->key), DB_TEXT(item->digest), DB_INT(item->size),

@@ -39,7 +39,8 @@ queue_count(struct txn *txn, const char *queue, const struct queue_change *chang
 	/* each item is passed once */
 	db_run(txn->db,
 	       "UPDATE queue SET items = items + $1, bytes = bytes + $2, dead = dead + $3, done = done + $4, settled = COALESCE(("
-	       "SELECT o.item - 1 FROM queue_item o WHERE o.project = $5 AND o.queue = $6 AND o.item > queue.settled AND o.state < 3"
+	       "SELECT o.item - 1 FROM queue_item o WHERE o.project = $5 AND o.queue = $6 AND o.item > queue.settled AND o.state < "
+	       "3"
 	       " ORDER BY o.item LIMIT 1), last) WHERE project = $5 AND queue = $6",
 	       DB_INT(change->items), DB_INT(change->bytes), DB_INT(change->dead), DB_INT(change->done), DB_TEXT(txn->project),
 	       DB_TEXT(queue));
@@ -153,8 +154,8 @@ not_claimed(const struct queue_item *item, int64_t generation, const char *id, i
 		               (long long)item->claim.fence);
 	buf_init(&text, WHY_MAX / 2);
 	lease_describe(&item->claim, now_ms, &text);
-	(void)why_not(why, HELD, "%s: generation %lld is over; %lld is %s", id, (long long)generation,
-	              (long long)item->claim.fence, text.data);
+	(void)why_not(why, HELD, "%s: generation %lld is over; %lld is %s", id, (long long)generation, (long long)item->claim.fence,
+	              text.data);
 	buf_release(&text);
 	return HELD;
 }
@@ -350,8 +351,8 @@ queue_forget(struct txn *txn, const char *queue, int64_t number, const char *lin
 
 	db_run(txn->db, "DELETE FROM queue_payload WHERE project = $1 AND queue = $2 AND item = $3", DB_TEXT(txn->project),
 	       DB_TEXT(queue), DB_INT(number));
-	db_run(txn->db, "DELETE FROM queue_item WHERE project = $1 AND queue = $2 AND item = $3", DB_TEXT(txn->project), DB_TEXT(queue),
-	       DB_INT(number));
+	db_run(txn->db, "DELETE FROM queue_item WHERE project = $1 AND queue = $2 AND item = $3", DB_TEXT(txn->project),
+	       DB_TEXT(queue), DB_INT(number));
 	if (state != QUEUE_DEAD)
 		return;
 	queue_count(txn, queue, &(struct queue_change){.dead = -1});

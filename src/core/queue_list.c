@@ -10,11 +10,12 @@ queue_json(const struct queue_item *item, int64_t now_ms)
 	json_t *object;
 
 	queue_id(item, id);
-	object = json_pack("{ss ss ss sI sI sI sI}", "id", id, "queue", item->queue, "state", queue_state_name(item->state), "priority",
-	                   (json_int_t)item->priority, "size", (json_int_t)item->size, "put_ms", (json_int_t)item->put_ms, "attempts",
-	                   (json_int_t)item->attempts);
+	object = json_pack("{ss ss ss sI sI sI sI}", "id", id, "queue", item->queue, "state", queue_state_name(item->state),
+	                   "priority", (json_int_t)item->priority, "size", (json_int_t)item->size, "put_ms",
+	                   (json_int_t)item->put_ms, "attempts", (json_int_t)item->attempts);
 	if (item->line[0] != '\0')
-		json_object_set_new(object, group ? "group" : "session", json_string(item->line + (group ? sizeof QUEUE_GROUP - 1 : 0)));
+		json_object_set_new(object, group ? "group" : "session",
+		                    json_string(item->line + (group ? sizeof QUEUE_GROUP - 1 : 0)));
 	if (item->key[0] != '\0')
 		json_object_set_new(object, "key", json_string(item->key));
 	if (item->slot[0] != '\0')
@@ -38,12 +39,14 @@ queue_json(const struct queue_item *item, int64_t now_ms)
 }
 
 enum status
-queue_list(struct txn *txn, const char *queue, enum queue_state state, int64_t after, int64_t limit, json_t *out, struct buf *why)
+queue_list(struct txn *txn, const char *queue, enum queue_state state, int64_t after, int64_t limit, json_t *out,
+           struct buf *why)
 {
 	struct db_rows rows;
 	int64_t least = state == QUEUE_FIRST ? QUEUE_BEHIND : state;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT " QUEUE_COLUMNS " FROM queue_item i WHERE i.project = $1 AND i.queue = $2 AND i.item > $3"
+	                            "SELECT " QUEUE_COLUMNS
+	                            " FROM queue_item i WHERE i.project = $1 AND i.queue = $2 AND i.item > $3"
 	                            " AND i.state >= $4 AND i.state <= $5 ORDER BY i.item LIMIT $6",
 	                            DB_TEXT(txn->project), DB_TEXT(queue), DB_INT(after), DB_INT(least), DB_INT(state),
 	                            DB_INT(limit));
@@ -93,11 +96,14 @@ queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why)
 		"SELECT q.queue, q.items, q.bytes, q.dead, q.done,"
 		" (SELECT count(*) FROM queue_item i WHERE i.project = $1 AND i.queue = q.queue AND i.state > 0 AND i.state < 3"
 		"  AND i.state = 2),"
-		" (SELECT CAST(COALESCE(sum(1 + (SELECT count(*) FROM queue_item n WHERE n.project = $1 AND n.line = i.line AND n.line <> ''"
+		" (SELECT CAST(COALESCE(sum(1 + (SELECT count(*) FROM queue_item n WHERE n.project = $1 AND n.line = i.line AND n.line "
+	    "<> ''"
 		"  AND n.queue = q.queue AND n.state < 4 AND n.state = 0)), 0) AS BIGINT) FROM queue_item i WHERE i.project = $1"
-		"  AND i.queue = q.queue AND i.state > 0 AND i.state < 3 AND i.state = 1 AND NOT " QUEUE_BOUND("i") "),"
-		" (SELECT o.put_ms FROM queue_item o WHERE o.project = $1 AND o.queue = q.queue AND o.item > q.settled AND o.state < 3"
-		"  ORDER BY o.item LIMIT 1) FROM queue q WHERE q.project = $1 AND ($2 = '' OR q.queue = $2) ORDER BY q.queue",
+		"  AND i.queue = q.queue AND i.state > 0 AND i.state < 3 AND i.state = 1 AND NOT " QUEUE_BOUND(
+			"i") "),"
+				 " (SELECT o.put_ms FROM queue_item o WHERE o.project = $1 AND o.queue = q.queue AND o.item > q.settled AND "
+	             "o.state < 3"
+				 "  ORDER BY o.item LIMIT 1) FROM queue q WHERE q.project = $1 AND ($2 = '' OR q.queue = $2) ORDER BY q.queue",
 		DB_TEXT(txn->project), DB_TEXT(queue == NULL ? "" : queue));
 
 	if (status != OK)

@@ -2,7 +2,7 @@
 #ifndef CORE_QUEUE_PARTS_H
 #define CORE_QUEUE_PARTS_H
 
-#include "core/queue.h"
+#include "core/queue_claim.h"
 #include "core/waiter.h"
 
 /* Of a row `i`, in this order, from column 0 on. */
@@ -31,7 +31,8 @@ struct queue_change {
 void queue_count(struct txn *txn, const char *queue, const struct queue_change *change);
 
 /* An attempt came to nothing: it is pending again after delay_ms, -1 = by the back-off, or dead.  Queued, its line and counts too. */
-enum status queue_fail(struct txn *txn, struct queue_item *item, int64_t delay_ms, const char *reason, struct buf *why) MUST_CHECK;
+enum status queue_fail(struct txn *txn, struct queue_item *item, int64_t delay_ms, const char *reason,
+                       struct buf *why) MUST_CHECK;
 
 /* The claim, if it is over, ends as a failed attempt (*ended); if it was challenged that is saved.  Queued. */
 enum status queue_judge(struct txn *txn, struct queue_item *item, bool *ended, struct buf *why) MUST_CHECK;

@@ -181,8 +181,8 @@ none(struct txn *txn, const struct queue_take *ask, struct buf *why)
 	if (rows.count == 0)
 		status = why_not(why, NO_SUCH, "there is no queue %s: nothing was ever put into it", ask->queue);
 	else
-		status = why_not(why, BUSY, "the queue %s has nothing to claim now (%lld items in all); wait for it with --wait", ask->queue,
-		                 (long long)db_int(&rows, 0, 0));
+		status = why_not(why, BUSY, "the queue %s has nothing to claim now (%lld items in all); wait for it with --wait",
+		                 ask->queue, (long long)db_int(&rows, 0, 0));
 	db_rows_release(&rows);
 	return status;
 }
@@ -249,9 +249,9 @@ enum status
 queue_payload(struct txn *txn, const struct queue_item *item, struct db_rows *rows, struct buf *why)
 {
 	char id[QUEUE_ID_SIZE];
-	enum status status =
-		db_ask(txn->db, rows, why, "SELECT payload FROM queue_payload WHERE project = $1 AND queue = $2 AND item = $3",
-	           DB_TEXT(txn->project), DB_TEXT(item->queue), DB_INT(item->number));
+	enum status status = db_ask(txn->db, rows, why,
+	                            "SELECT payload FROM queue_payload WHERE project = $1 AND queue = $2 AND item = $3",
+	                            DB_TEXT(txn->project), DB_TEXT(item->queue), DB_INT(item->number));
 
 	if (status != OK || rows->count > 0)
 		return status;

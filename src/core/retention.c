@@ -8,7 +8,10 @@ retention_config(const struct config *config, struct retention_terms *out, struc
 	const struct {
 		const char *key;
 		int64_t *to;
-	} terms[] = {{"keep_sessions", &out->sessions}, {"keep_audit", &out->audit}, {"keep_done", &out->done}, {"keep_dead", &out->dead}};
+	} terms[] = {{"keep_sessions", &out->sessions},
+	             {"keep_audit", &out->audit},
+	             {"keep_done", &out->done},
+	             {"keep_dead", &out->dead}};
 	enum status status = OK;
 
 	for (size_t i = 0; i < sizeof terms / sizeof *terms && status == OK; i++) {
@@ -36,19 +39,21 @@ retention_due(struct txn *txn, bool *due, struct buf *why)
 
 	if (status == OK)
 		/* by its number the oldest row is at hand; by its project all would have to be sorted */
-		status = db_ask(txn->db, &rows, why,
-		                "SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms "
-		                "LIMIT 1),"
-		                " (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1),"
-		                " (SELECT expires_ms FROM token WHERE project = $1 ORDER BY expires_ms LIMIT 1),"
-		                " (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 4 ORDER BY ended_ms LIMIT 1),"
-		                " (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 3 ORDER BY ended_ms LIMIT 1)",
-		                DB_TEXT(txn->project));
+		status = db_ask(
+			txn->db, &rows, why,
+			"SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms "
+			"LIMIT 1),"
+			" (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1),"
+			" (SELECT expires_ms FROM token WHERE project = $1 ORDER BY expires_ms LIMIT 1),"
+			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 4 ORDER BY ended_ms LIMIT 1),"
+			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 3 ORDER BY ended_ms LIMIT 1)",
+			DB_TEXT(txn->project));
 	if (status != OK)
 		return status;
 	now_ms = txn_now(txn);
 	*due = is_old(&rows, 0, now_ms - keep.sessions) || is_old(&rows, 1, now_ms - keep.audit) ||
-	       is_old(&rows, 2, now_ms - keep.audit) || is_old(&rows, 3, now_ms - keep.done) || is_old(&rows, 4, now_ms - keep.dead);
+	       is_old(&rows, 2, now_ms - keep.audit) || is_old(&rows, 3, now_ms - keep.done) ||
+	       is_old(&rows, 4, now_ms - keep.dead);
 	db_rows_release(&rows);
 	return OK;
 }
@@ -88,13 +93,14 @@ static enum status
 remove_sessions(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "DELETE FROM session WHERE project = $1 AND session IN (SELECT s.session FROM session s"
-	                            " WHERE s.project = $1 AND s.ended_ms IS NOT NULL AND s.ended_ms < $2"
-	                            " AND s.state IN ('ended', 'lost') AND NOT EXISTS (SELECT 1 FROM queue_item i WHERE i.project = $1"
-	                            " AND i.line = s.session AND i.line <> '' AND i.state < 4) ORDER BY s.ended_ms LIMIT $3)"
-	                            " RETURNING session, client",
-	                            DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_SESSIONS));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "DELETE FROM session WHERE project = $1 AND session IN (SELECT s.session FROM session s"
+	           " WHERE s.project = $1 AND s.ended_ms IS NOT NULL AND s.ended_ms < $2"
+	           " AND s.state IN ('ended', 'lost') AND NOT EXISTS (SELECT 1 FROM queue_item i WHERE i.project = $1"
+	           " AND i.line = s.session AND i.line <> '' AND i.state < 4) ORDER BY s.ended_ms LIMIT $3)"
+	           " RETURNING session, client",
+	           DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_SESSIONS));
 
 	if (status != OK)
 		return status;
@@ -143,12 +149,14 @@ remove_items(struct txn *txn, const struct retention_terms *keep, size_t *count,
 	           " WHERE project = $1 AND state > 2 AND state = 4 AND ended_ms < $2 ORDER BY ended_ms LIMIT $3) AS done UNION ALL"
 	           " SELECT * FROM (SELECT queue, item, line, state FROM queue_item WHERE project = $1 AND state > 2 AND state = 3"
 	           " AND ended_ms < $4 ORDER BY ended_ms LIMIT $3) AS dead) AS old",
-	           DB_TEXT(txn->project), DB_INT(txn_now(txn) - keep->done), DB_INT(RETENTION_ROWS), DB_INT(txn_now(txn) - keep->dead));
+	           DB_TEXT(txn->project), DB_INT(txn_now(txn) - keep->done), DB_INT(RETENTION_ROWS),
+	           DB_INT(txn_now(txn) - keep->dead));
 
 	if (status != OK)
 		return status;
 	for (size_t i = 0; i < rows.count; i++)
-		queue_forget(txn, db_text(&rows, i, 0), db_int(&rows, i, 1), db_text(&rows, i, 2), (enum queue_state)db_int(&rows, i, 3));
+		queue_forget(txn, db_text(&rows, i, 0), db_int(&rows, i, 1), db_text(&rows, i, 2),
+		             (enum queue_state)db_int(&rows, i, 3));
 	*count = rows.count;
 	db_rows_release(&rows);
 	return OK;

@@ -12,14 +12,6 @@
 #include "core/engine.h"
 #include "os/process.h"
 
-/* Judges whether holders live; core looks at no process itself.  A txn without one finds every holder unknown. */
-struct witness {
-	enum liveness (*anchor)(void *arg, const char *name);
-	enum liveness (*process)(void *arg, const struct process *process);
-	int64_t (*awake)(void *arg, char boot[BOOT_MAX]); /* ms on a clock that stops in suspend; and which boot's it is */
-	void *arg;
-};
-
 enum session_state { SESSION_OPENING, SESSION_ACTIVE, SESSION_IDLE, SESSION_WAITING, SESSION_ENDED, SESSION_LOST };
 
 /* What can happen to a session's state. */
@@ -82,12 +74,12 @@ struct rulebook {
 	int64_t conflicts; /* that stand */
 };
 
-/* What is known of a session when it starts.  Texts may be empty, numbers 0. */
 #define TRANSCRIPTS_READ 2 /* by one event, at most */
 #define READING_SIZE 64
 /* Where the reading of a transcript `t` stands, in one text; what does so else is spend.h's. */
 #define TRANSCRIPT_READING "t.position || ' ' || t.context_from || ' ' || t.inside"
 
+/* What is known of a session when it starts.  Texts may be empty, numbers 0. */
 struct session_start {
 	const char *client;
 	const char *client_session;

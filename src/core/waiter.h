@@ -13,6 +13,14 @@
 #define TOPIC_MAX 420
 #define WAITERS_LOOKED_AT "8" /* of those of one topic, when one is to be woken */
 
+/* Judges whether holders live; core looks at no process itself.  A txn without one finds every holder unknown. */
+struct witness {
+	enum liveness (*anchor)(void *arg, const char *name);
+	enum liveness (*process)(void *arg, const struct process *process);
+	int64_t (*awake)(void *arg, char boot[BOOT_MAX]); /* ms on a clock that stops in suspend; and which boot's it is */
+	void *arg;
+};
+
 /* In a statement with $1 = the project: the waiters of a topic, the first in line first.  Its columns are WAITER_COLUMNS. */
 #define WAITER_COLUMNS "w.topic, w.anchor, w.wake"
 #define WAITER_ORDER "w.topic, w.asked_ms, w.anchor"

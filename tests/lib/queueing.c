@@ -32,12 +32,14 @@ act(struct queueing *queueing, const char *actor)
 static void
 add_session(struct txn *txn, const char *id)
 {
-	db_run(txn->db,
-	       "INSERT INTO session (project, session, client, client_session, client_version, parent, state, state_ms, waiting_for,"
-	       " started_ms, event_ms, end_reason, events, generation, generation_ms, budget, budget_given, pid, pid_start, pid_space,"
-	       " pid_boot, cwd, worktree, branch) VALUES ($1, $2, 'claude', $2, '', '', 'active', 0, '', 0, 0, '', 0, 1, 0, 1, 0, 0, 0,"
-	       " 0, '', '', '', '')",
-	       DB_TEXT(txn->project), DB_TEXT(id));
+	db_run(
+		txn->db,
+		"INSERT INTO session (project, session, client, client_session, client_version, parent, state, state_ms, waiting_for,"
+		" started_ms, event_ms, end_reason, events, generation, generation_ms, budget, budget_given, pid, pid_start, pid_space,"
+		" pid_boot, cwd, worktree, branch) VALUES ($1, $2, 'claude', $2, '', '', 'active', 0, '', 0, 0, '', 0, 1, 0, 1, 0, 0, "
+	    "0,"
+		" 0, '', '', '', '')",
+		DB_TEXT(txn->project), DB_TEXT(id));
 }
 
 int
@@ -88,8 +90,12 @@ queueing_ask(const char *line, const char *payload)
 struct queue_take
 queueing_wish(void)
 {
-	return (struct queue_take){
-		.queue = QUEUEING_QUEUE, .max = 1, .ttl_ms = QUEUEING_TTL_MS, .session = "", .anchor = "", .wake = ""};
+	return (struct queue_take){.queue = QUEUEING_QUEUE,
+	                           .max = 1,
+	                           .ttl_ms = QUEUEING_TTL_MS,
+	                           .session = "",
+	                           .anchor = "",
+	                           .wake = ""};
 }
 
 enum status

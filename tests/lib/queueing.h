@@ -4,7 +4,7 @@
 #ifndef LIB_QUEUEING_H
 #define LIB_QUEUEING_H
 
-#include "core/queue.h"
+#include "core/queue_claim.h"
 #include "lib/leasing.h"
 
 #define QUEUEING_QUEUE "work"
@@ -14,7 +14,7 @@ struct queueing {
 	struct leasing leasing; /* first: a struct queueing is one */
 	struct db_ops ops;      /* of its store, with a look at who is woken */
 	const struct db_ops *real;
-	char woken[200];          /* the addresses, each followed by a blank */
+	char woken[200];        /* the addresses, each followed by a blank */
 	struct queue_item item; /* the last answer's */
 	bool again;
 	char payload[64]; /* of the last that was taken */
