@@ -3,6 +3,8 @@
 #include "core/audit.h"
 
 #define PRIORITY_MAX 1000000
+#define AT_FACTS QUEUE_COLUMN_COUNT /* where they stand in a row, and the waiters after them */
+#define AT_WAITERS (AT_FACTS + 6)
 #define DELAY_MAX_MS ((int64_t)365 * 24 * 3600 * 1000)
 
 const char *
@@ -125,8 +127,7 @@ struct facts {
 	int64_t last, items, bytes, oldest_ms;
 	bool line_busy; /* somebody of its line is there before it */
 	bool bound;
-	int64_t known; /* the number of the item that has the key; 0 = none */
-	char digest[DIGEST_SIZE];
+	struct queue_item known; /* that has the key; number 0 = none */
 };
 
 static enum status
@@ -158,34 +159,32 @@ ask_facts(struct txn *txn, const struct queue_put *ask, bool aged, struct db_row
 	char topic[TOPIC_MAX];
 
 	snprintf(topic, sizeof topic, QUEUE_TOPIC "%s", ask->queue);
-	return db_ask(
-		txn->db, rows, why,
-		"SELECT q.last, q.items, q.bytes,"
-		" CASE WHEN $1 = 1 THEN (SELECT o.put_ms FROM queue_item o WHERE o.project = $2 AND o.queue = $3 AND o.item > q.settled"
-		"  AND o.state < 3 ORDER BY o.item LIMIT 1) END,"
-		" CASE WHEN $4 = '' THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM queue_item n WHERE n.project = $2 AND n.line = $4"
-		"  AND n.line <> '' AND n.queue = $3 AND n.state < 4 AND n.state < 3 LIMIT 1) AS one) END,"
-		" CASE WHEN $5 = '' THEN 1 WHEN COALESCE((SELECT b.value FROM binding b WHERE b.project = $2 AND b.session = $4"
-		"  AND b.slot = $5 ORDER BY b.generation DESC LIMIT 1), '') <> '' THEN 1 ELSE 0 END,"
-		" k.item, k.digest, " WAITER_COLUMNS
-		" FROM (SELECT 1 AS one) AS one LEFT JOIN queue q ON q.project = $2 AND q.queue = $3"
-		" LEFT JOIN queue_item k ON k.project = $2 AND k.queue = $3 AND k.line = $4 AND k.key = $6 AND k.key <> ''"
-		" LEFT JOIN waiter w ON w.project = $2 AND w.topic = $7 ORDER BY " WAITER_ORDER " LIMIT " WAITERS_LOOKED_AT,
-		DB_INT(aged), DB_TEXT(txn->project), DB_TEXT(ask->queue), DB_TEXT(ask->line), DB_TEXT(ask->slot), DB_TEXT(ask->key),
-		DB_TEXT(topic));
+	return db_ask(txn->db, rows, why,
+	              "SELECT " QUEUE_COLUMNS ", q.last, q.items, q.bytes,"
+	              " CASE WHEN $1 = 1 THEN (SELECT o.put_ms FROM queue_item o WHERE o.project = $2 AND o.queue = $3"
+	              "  AND o.item > q.settled AND o.state < 3 ORDER BY o.item LIMIT 1) END,"
+	              " CASE WHEN $4 = '' THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM queue_item n WHERE n.project = $2"
+	              "  AND n.line = $4 AND n.line <> '' AND n.queue = $3 AND n.state < 4 AND n.state < 3 LIMIT 1) AS one) END,"
+	              " CASE WHEN $5 = '' THEN 1 WHEN COALESCE((SELECT b.value FROM binding b WHERE b.project = $2 AND b.session = "
+	              "$4"
+	              "  AND b.slot = $5 ORDER BY b.generation DESC LIMIT 1), '') <> '' THEN 1 ELSE 0 END, " WAITER_COLUMNS
+	              " FROM (SELECT 1 AS one) AS one LEFT JOIN queue q ON q.project = $2 AND q.queue = $3"
+	              " LEFT JOIN queue_item i ON i.project = $2 AND i.queue = $3 AND i.line = $4 AND i.key = $6 AND i.key <> ''"
+	              " LEFT JOIN waiter w ON w.project = $2 AND w.topic = $7 ORDER BY " WAITER_ORDER " LIMIT " WAITERS_LOOKED_AT,
+	              DB_INT(aged), DB_TEXT(txn->project), DB_TEXT(ask->queue), DB_TEXT(ask->line), DB_TEXT(ask->slot),
+	              DB_TEXT(ask->key), DB_TEXT(topic));
 }
 
 static void
 take_facts(const struct db_rows *rows, int64_t now_ms, struct facts *out)
 {
-	*out = (struct facts){.last = db_int(rows, 0, 0),
-	                      .items = db_int(rows, 0, 1),
-	                      .bytes = db_int(rows, 0, 2),
-	                      .oldest_ms = db_is_null(rows, 0, 3) ? now_ms : db_int(rows, 0, 3),
-	                      .line_busy = db_int(rows, 0, 4) > 0,
-	                      .bound = db_int(rows, 0, 5) > 0,
-	                      .known = db_int(rows, 0, 6)};
-	copy(out->digest, sizeof out->digest, rows, 0, 7);
+	*out = (struct facts){.last = db_int(rows, 0, AT_FACTS),
+	                      .items = db_int(rows, 0, AT_FACTS + 1),
+	                      .bytes = db_int(rows, 0, AT_FACTS + 2),
+	                      .oldest_ms = db_is_null(rows, 0, AT_FACTS + 3) ? now_ms : db_int(rows, 0, AT_FACTS + 3),
+	                      .line_busy = db_int(rows, 0, AT_FACTS + 4) > 0,
+	                      .bound = db_int(rows, 0, AT_FACTS + 5) > 0};
+	queue_from_row(rows, 0, &out->known);
 }
 
 static enum status
@@ -253,11 +252,10 @@ fill(struct txn *txn, const struct queue_put *ask, const struct facts *facts, st
 static enum status
 same_again(const struct queue_put *ask, const struct facts *facts, struct queue_item *out, struct buf *why)
 {
-	if (strcmp(facts->digest, ask->digest) != 0)
+	if (strcmp(facts->known.digest, ask->digest) != 0)
 		return why_not(why, CONFLICT, "the key %s is that of %s/%lld, whose payload is another one", ask->key, ask->queue,
-		               (long long)facts->known);
-	*out = (struct queue_item){.number = facts->known};
-	snprintf(out->queue, sizeof out->queue, "%s", ask->queue);
+		               (long long)facts->known.number);
+	*out = facts->known;
 	return OK;
 }
 
@@ -277,13 +275,13 @@ queue_put(struct txn *txn, const struct queue_put *ask, struct queue_item *out, 
 	if (status != OK)
 		return status;
 	take_facts(&rows, txn_now(txn), &facts);
-	*again = facts.known > 0;
+	*again = facts.known.number > 0;
 	status = *again ? same_again(ask, &facts, out, why) : check_room(ask, &limits, &facts, txn_now(txn), why);
 	if (status == OK && !*again) {
 		fill(txn, ask, &facts, out);
 		insert(txn, out, ask->payload);
 		if (out->state == QUEUE_FIRST && facts.bound && ask->delay_ms == 0)
-			waiter_wake(txn, &rows, 8, QUEUE_TOPIC, false);
+			waiter_wake(txn, &rows, AT_WAITERS, QUEUE_TOPIC, false);
 	}
 	db_rows_release(&rows);
 	return status;

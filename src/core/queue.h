@@ -95,6 +95,9 @@ struct queue_put {
 enum status queue_put(struct txn *txn, const struct queue_put *ask, struct queue_item *out, bool *again,
                       struct buf *why) MUST_CHECK;
 
+/* NO_SUCH when nothing was ever put into such a queue. */
+enum status queue_known(struct txn *txn, const char *queue, struct buf *why) MUST_CHECK;
+
 /* Objects added to `out`: items in a state (QUEUE_FIRST: pending), oldest first, after the number `after`. */
 enum status queue_list(struct txn *txn, const char *queue, enum queue_state state, int64_t after, int64_t limit, json_t *out,
                        struct buf *why) MUST_CHECK;
@@ -105,8 +108,8 @@ enum status queue_list(struct txn *txn, const char *queue, enum queue_state stat
  */
 enum status queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why) MUST_CHECK;
 
-/* Of all items: the names under which payloads are kept apart, as keys of `out`. */
-enum status queue_apart(struct txn *txn, json_t *out, struct buf *why) MUST_CHECK;
+/* The names under which payloads are kept apart, as keys of `out`: of the project's items, or with `all` of the whole store's. */
+enum status queue_apart(struct txn *txn, bool all, json_t *out, struct buf *why) MUST_CHECK;
 
 /* Gives an item that is kept apart its payload with the rows. */
 void queue_keep_here(struct txn *txn, const char *apart, const char *payload);

@@ -49,9 +49,16 @@ enum status queue_payload(struct txn *txn, const struct queue_item *item, struct
 /* Whether a take would find something, or a claim that is over; else *next_ms: when that may be, 0 = not known.  For a read transaction. */
 enum status queue_look(struct txn *txn, const struct queue_take *ask, bool *any, int64_t *next_ms, struct buf *why) MUST_CHECK;
 
+/* How an attempt came to nothing. */
+struct queue_failure {
+	const char *reason;
+	int64_t delay_ms; /* before the next; -1 = by the queue's back-off */
+	bool untried;     /* it was not tried: the claim counts as no attempt */
+	bool hopeless;    /* it is dead at once */
+};
+
 /*
- * The caller's own claim, of that generation, ends: the item is done; or it was not, for `reason`, and is pending again after
- * `delay_ms` (-1 = by the queue's back-off), or dead.
+ * The caller's own claim, of that generation, ends: the item is done; or it was not, and is pending again, or dead.
  *
  * OK also for an item that this very claim has done before.
  * HELD         it isn't claimed with that generation any more; `why` says how it stands
@@ -60,7 +67,7 @@ enum status queue_look(struct txn *txn, const struct queue_take *ask, bool *any,
  * Of one that is kept apart, and done, out->apart names what is to be removed now.  One answer.
  */
 enum status queue_ack(struct txn *txn, const char *id, int64_t generation, struct queue_item *out, struct buf *why) MUST_CHECK;
-enum status queue_nack(struct txn *txn, const char *id, int64_t generation, int64_t delay_ms, const char *reason,
+enum status queue_nack(struct txn *txn, const char *id, int64_t generation, const struct queue_failure *failure,
                        struct queue_item *out, struct buf *why) MUST_CHECK;
 
 /* Its deadline moves on, by `ttl_ms` if that isn't 0. */

@@ -76,18 +76,19 @@ note_death(struct txn *txn, const struct queue_item *item)
 }
 
 enum status
-queue_fail(struct txn *txn, struct queue_item *item, int64_t delay_ms, const char *reason, struct buf *why)
+queue_fail(struct txn *txn, struct queue_item *item, const struct queue_failure *failure, struct buf *why)
 {
 	struct queue_limits limits;
 	enum status status = queue_limits(txn->config, item->queue, &limits, why);
 
 	if (status != OK)
 		return status;
-	str_one_line(item->reason, sizeof item->reason, reason);
+	str_one_line(item->reason, sizeof item->reason, failure->reason);
 	end_claim(item);
-	item->ready_ms = txn_now(txn) + (delay_ms >= 0 ? delay_ms : backoff(&limits, item->attempts));
+	item->attempts -= failure->untried;
+	item->ready_ms = txn_now(txn) + (failure->delay_ms >= 0 ? failure->delay_ms : backoff(&limits, item->attempts));
 	item->state = item->line[0] == '\0' ? QUEUE_FIRST : QUEUE_BEHIND;
-	if (item->attempts >= limits.attempts) {
+	if (failure->hopeless || item->attempts >= limits.attempts) {
 		item->state = QUEUE_DEAD;
 		item->ended_ms = txn_now(txn);
 	}
@@ -106,7 +107,7 @@ queue_judge(struct txn *txn, struct queue_item *item, bool *ended, struct buf *w
 
 	*ended = over != NULL;
 	if (over != NULL)
-		return queue_fail(txn, item, 0, over, why);
+		return queue_fail(txn, item, &(struct queue_failure){.reason = over}, why);
 	if (changed)
 		queue_save(txn, item);
 	return OK;
@@ -214,7 +215,7 @@ queue_ack(struct txn *txn, const char *id, int64_t generation, struct queue_item
 }
 
 enum status
-queue_nack(struct txn *txn, const char *id, int64_t generation, int64_t delay_ms, const char *reason, struct queue_item *out,
+queue_nack(struct txn *txn, const char *id, int64_t generation, const struct queue_failure *failure, struct queue_item *out,
            struct buf *why)
 {
 	struct db_rows rows;
@@ -224,7 +225,7 @@ queue_nack(struct txn *txn, const char *id, int64_t generation, int64_t delay_ms
 		return status;
 	status = check_claim(txn, out, generation, id, why);
 	if (status == OK)
-		status = queue_fail(txn, out, delay_ms, reason, why);
+		status = queue_fail(txn, out, failure, why);
 	if (status == OK)
 		wake_next(txn, out, &rows);
 	db_rows_release(&rows);

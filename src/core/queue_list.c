@@ -39,6 +39,21 @@ queue_json(const struct queue_item *item, int64_t now_ms)
 }
 
 enum status
+queue_known(struct txn *txn, const char *queue, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why, "SELECT items FROM queue WHERE project = $1 AND queue = $2",
+	                            DB_TEXT(txn->project), DB_TEXT(queue));
+
+	if (status != OK)
+		return status;
+	if (rows.count == 0)
+		status = why_not(why, NO_SUCH, "there is no queue %s: nothing was ever put into it", queue);
+	db_rows_release(&rows);
+	return status;
+}
+
+enum status
 queue_list(struct txn *txn, const char *queue, enum queue_state state, int64_t after, int64_t limit, json_t *out,
            struct buf *why)
 {
@@ -97,12 +112,12 @@ queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why)
 		" (SELECT count(*) FROM queue_item i WHERE i.project = $1 AND i.queue = q.queue AND i.state > 0 AND i.state < 3"
 		"  AND i.state = 2),"
 		" (SELECT CAST(COALESCE(sum(1 + (SELECT count(*) FROM queue_item n WHERE n.project = $1 AND n.line = i.line AND n.line "
-	    "<> ''"
+		"<> ''"
 		"  AND n.queue = q.queue AND n.state < 4 AND n.state = 0)), 0) AS BIGINT) FROM queue_item i WHERE i.project = $1"
 		"  AND i.queue = q.queue AND i.state > 0 AND i.state < 3 AND i.state = 1 AND NOT " QUEUE_BOUND(
 			"i") "),"
 				 " (SELECT o.put_ms FROM queue_item o WHERE o.project = $1 AND o.queue = q.queue AND o.item > q.settled AND "
-	             "o.state < 3"
+				 "o.state < 3"
 				 "  ORDER BY o.item LIMIT 1) FROM queue q WHERE q.project = $1 AND ($2 = '' OR q.queue = $2) ORDER BY q.queue",
 		DB_TEXT(txn->project), DB_TEXT(queue == NULL ? "" : queue));
 
@@ -117,10 +132,12 @@ queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why)
 }
 
 enum status
-queue_apart(struct txn *txn, json_t *out, struct buf *why)
+queue_apart(struct txn *txn, bool all, json_t *out, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why, "SELECT apart FROM queue_item WHERE apart <> $1", DB_TEXT(""));
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT apart FROM queue_item WHERE apart <> '' AND ($1 = 1 OR project = $2)", DB_INT(all),
+	                            DB_TEXT(txn->project));
 
 	if (status != OK)
 		return status;

@@ -30,8 +30,8 @@ struct queue_change {
 };
 void queue_count(struct txn *txn, const char *queue, const struct queue_change *change);
 
-/* An attempt came to nothing: it is pending again after delay_ms, -1 = by the back-off, or dead.  Queued, its line and counts too. */
-enum status queue_fail(struct txn *txn, struct queue_item *item, int64_t delay_ms, const char *reason,
+/* An attempt came to nothing: it is pending again, or dead.  Queued, its line and counts too. */
+enum status queue_fail(struct txn *txn, struct queue_item *item, const struct queue_failure *failure,
                        struct buf *why) MUST_CHECK;
 
 /* The claim, if it is over, ends as a failed attempt (*ended); if it was challenged that is saved.  Queued. */

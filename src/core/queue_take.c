@@ -165,7 +165,6 @@ static enum status
 none(struct txn *txn, const struct queue_take *ask, struct buf *why)
 {
 	char topic[TOPIC_MAX];
-	struct db_rows rows;
 	enum status status;
 
 	if (ask->wait) {
@@ -174,17 +173,9 @@ none(struct txn *txn, const struct queue_take *ask, struct buf *why)
 		txn->keep = true;
 		return QUEUED;
 	}
-	status = db_ask(txn->db, &rows, why, "SELECT items FROM queue WHERE project = $1 AND queue = $2", DB_TEXT(txn->project),
-	                DB_TEXT(ask->queue));
-	if (status != OK)
-		return status;
-	if (rows.count == 0)
-		status = why_not(why, NO_SUCH, "there is no queue %s: nothing was ever put into it", ask->queue);
-	else
-		status = why_not(why, BUSY, "the queue %s has nothing to claim now (%lld items in all); wait for it with --wait",
-		                 ask->queue, (long long)db_int(&rows, 0, 0));
-	db_rows_release(&rows);
-	return status;
+	status = queue_known(txn, ask->queue, why);
+	return status == OK ? why_not(why, BUSY, "the queue %s has nothing to take now; wait for it with --wait", ask->queue)
+	                    : status;
 }
 
 static enum status

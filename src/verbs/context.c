@@ -160,6 +160,24 @@ context_make_place(const struct context *context, struct buf *why)
 }
 
 enum status
+context_anchor(struct context *context, bool stays, struct anchor *out, struct buf *why)
+{
+	struct db *db = context->engine.db;
+	char proof[WAKE_SIZE] = "";
+	size_t len;
+	enum status status = stays ? db->ops->prove(db, proof, why) : db->ops->listen(db, proof, why);
+
+	if (status == OK)
+		status = context_make_place(context, why);
+	if (status == OK)
+		status = anchor_take(out, context->address.folder, why);
+	len = strlen(out->name);
+	if (status == OK && stays && proof[0] != '\0')
+		snprintf(out->name + len, sizeof out->name - len, "%c%s", LEASE_PROOF, proof);
+	return status;
+}
+
+enum status
 context_open(struct context *context, bool make, struct buf *why)
 {
 	struct db *db;

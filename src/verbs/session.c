@@ -1,5 +1,6 @@
 #include "core/binding.h"
 #include "core/session.h"
+#include "verbs/await.h"
 #include "verbs/exclusive.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
@@ -437,6 +438,14 @@ static const struct param end_params[] = {
     {"reason", PARAM_TEXT, "TEXT", "why", false, false, false},
 };
 
+static const struct param await_params[] = {
+    {"session", PARAM_TEXT, "SESSION", "the session", true, true, false},
+    {"slot", PARAM_TEXT, "SLOT", "the slot", true, true, false},
+    {"wait", PARAM_DURATION, "D", "at most so long; default: not at all, and answered with when to try again", false, false, false},
+    {"tries", PARAM_WHOLE, "N", "so many tries, 100 ms after the first and each time twice as long, woken at once when it is bound", false,
+     false, false},
+};
+
 static const struct verb verbs[] = {
     {"session start", "start a session, or find the one that this client id already has", DOES_WRITE, NULL, PARAMS(start_params),
      run_start},
@@ -444,6 +453,7 @@ static const struct verb verbs[] = {
      PARAMS(list_params), run_list},
     {"session show", "one session", DOES_READ, NULL, PARAMS(one_params), run_show},
     {"session bind", "bind an id that others gave a session; the first one wins", DOES_WRITE, NULL, PARAMS(bind_params), run_bind},
+    {"session await", "wait until a slot of a session is bound", DOES_READ | DOES_WRITE, NULL, PARAMS(await_params), await_run},
     {"session bindings", "every id a session was given, in generations", DOES_READ, "slot generation value bound_by",
      PARAMS(one_params), run_bindings},
     {"session heartbeat", "a sign of life", DOES_WRITE, NULL, PARAMS(one_params), run_heartbeat},

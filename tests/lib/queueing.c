@@ -37,7 +37,7 @@ add_session(struct txn *txn, const char *id)
 		"INSERT INTO session (project, session, client, client_session, client_version, parent, state, state_ms, waiting_for,"
 		" started_ms, event_ms, end_reason, events, generation, generation_ms, budget, budget_given, pid, pid_start, pid_space,"
 		" pid_boot, cwd, worktree, branch) VALUES ($1, $2, 'claude', $2, '', '', 'active', 0, '', 0, 0, '', 0, 1, 0, 1, 0, 0, "
-	    "0,"
+		"0,"
 		" 0, '', '', '', '')",
 		DB_TEXT(txn->project), DB_TEXT(id));
 }
@@ -155,10 +155,18 @@ queueing_ack(struct queueing *queueing, const char *actor, int64_t number, int64
 }
 
 enum status
+queueing_nack_as(struct queueing *queueing, const char *actor, int64_t number, int64_t generation,
+                 const struct queue_failure *failure)
+{
+	return queue_nack(act(queueing, actor), id_of(number), generation, failure, &queueing->item, &queueing->leasing.bench.why);
+}
+
+enum status
 queueing_nack(struct queueing *queueing, const char *actor, int64_t number, int64_t generation, int64_t delay_ms)
 {
-	return queue_nack(act(queueing, actor), id_of(number), generation, delay_ms, "it failed", &queueing->item,
-	                  &queueing->leasing.bench.why);
+	struct queue_failure failure = {.reason = "it failed", .delay_ms = delay_ms};
+
+	return queueing_nack_as(queueing, actor, number, generation, &failure);
 }
 
 enum status

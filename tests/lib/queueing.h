@@ -41,6 +41,8 @@ int64_t queueing_take(struct queueing *queueing, const char *actor);
 /* Of the item of that number. */
 enum status queueing_ack(struct queueing *queueing, const char *actor, int64_t number, int64_t generation);
 enum status queueing_nack(struct queueing *queueing, const char *actor, int64_t number, int64_t generation, int64_t delay_ms);
+enum status queueing_nack_as(struct queueing *queueing, const char *actor, int64_t number, int64_t generation,
+                             const struct queue_failure *failure);
 enum status queueing_renew(struct queueing *queueing, const char *actor, int64_t number, int64_t generation);
 
 /* Binds a slot of a session, or clears it with NULL. */

@@ -116,6 +116,25 @@ an_attempt_whose_holder_died_counts_too(void **state)
 	assert_int_equal(queueing_state(queueing, 1), QUEUE_DEAD);
 }
 
+/* Row: R108 */
+static void
+who_could_not_try_gives_it_back_uncounted_and_who_knows_better_buries_it_at_once(void **state)
+{
+	struct queueing *queueing = *state;
+	struct queue_failure untried = {.reason = "no such command", .untried = true};
+	struct queue_failure hopeless = {.reason = "it is no JSON", .hopeless = true};
+
+	queueing_put(queueing, "s1", "a");
+	for (int generation = 1; generation <= 10; generation++) {
+		assert_int_equal(queueing_take(queueing, "uid:1"), 1);
+		assert_int_equal(queueing->item.attempts, 1);
+		assert_int_equal(queueing_nack_as(queueing, "uid:1", 1, generation, &untried), OK);
+	}
+	assert_int_equal(queueing_take(queueing, "uid:1"), 1);
+	assert_int_equal(queueing_nack_as(queueing, "uid:1", 1, 11, &hopeless), OK);
+	assert_int_equal(queueing_state(queueing, 1), QUEUE_DEAD);
+}
+
 static enum status
 redrive(struct queueing *queueing, int64_t number, size_t *count)
 {
@@ -354,8 +373,9 @@ TESTS(QUEUEING_TEST(a_claim_whose_holder_died_is_anybodys_at_once),
       QUEUEING_TEST(one_that_is_overdue_and_of_whom_nothing_is_known_loses_it),
       QUEUEING_TEST(one_that_is_overdue_and_lives_is_challenged_first),
       QUEUEING_TEST(what_fails_each_time_waits_longer_and_then_is_dead_and_others_go_on),
-      QUEUEING_TEST(an_attempt_whose_holder_died_counts_too), QUEUEING_TEST(dead_ones_are_put_back_into_their_old_places),
-      QUEUEING_TEST(one_that_is_put_back_waits_for_who_is_claimed),
+      QUEUEING_TEST(an_attempt_whose_holder_died_counts_too),
+      QUEUEING_TEST(who_could_not_try_gives_it_back_uncounted_and_who_knows_better_buries_it_at_once),
+      QUEUEING_TEST(dead_ones_are_put_back_into_their_old_places), QUEUEING_TEST(one_that_is_put_back_waits_for_who_is_claimed),
       QUEUEING_TEST(only_what_is_claimed_can_be_ended_and_only_by_who_has_it),
       QUEUEING_TEST(several_are_of_several_lines_and_then_on_along_the_first),
       QUEUEING_TEST(of_one_line_only_when_that_is_wanted), QUEUEING_TEST(what_nobody_ever_put_into_is_no_queue),

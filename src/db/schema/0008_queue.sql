@@ -58,6 +58,7 @@ CREATE TABLE queue_item (
 CREATE INDEX queue_open ON queue_item (project, queue, state, priority DESC, item) WHERE state > 0 AND state < 3;
 CREATE INDEX queue_line ON queue_item (project, line, queue, state, item) WHERE line <> '' AND state < 4;
 CREATE UNIQUE INDEX queue_key ON queue_item (project, queue, line, key) WHERE key <> '';
+CREATE INDEX queue_apart ON queue_item (project, apart) WHERE apart <> '';
 CREATE INDEX queue_over ON queue_item (project, state, ended_ms) WHERE state > 2;
 
 -- What is to be done, apart from the item, which changes.
