@@ -79,13 +79,32 @@ add_file(struct config *config, const char *path, struct buf *why)
 	return status;
 }
 
-/* Who misspelt `fail = closed` must not be left open in silence: past the built-in ones, the first `known`, [stile] has none. */
+/* Where names may be of one's own, the section that has the settings of all. */
+static const char *
+model_of(const char *section)
+{
+	return str_starts(section, "queue ") ? "queue" : section;
+}
+
+static bool
+is_known(const struct config *config, size_t known, const struct config_item *item)
+{
+	for (size_t i = 0; i < known; i++)
+		if (str_equal(config->items[i].section, model_of(item->section)) && str_equal(config->items[i].key, item->key))
+			return true;
+	return false;
+}
+
+/* Who misspelt `fail = closed` must not be left open in silence: these sections have the built-in settings, the first `known`. */
 static enum status
 check_names(const struct config *config, size_t known, struct buf *why)
 {
-	for (size_t i = known; i < config->count; i++)
-		if (str_equal(config->items[i].section, "stile"))
-			return why_not(why, BAD_CONFIG, "config: [stile] %s: there is no such setting", config->items[i].key);
+	for (size_t i = known; i < config->count; i++) {
+		const struct config_item *item = &config->items[i];
+
+		if ((str_equal(item->section, "stile") || str_equal(model_of(item->section), "queue")) && !is_known(config, known, item))
+			return why_not(why, BAD_CONFIG, "config: [%s] %s: there is no such setting", item->section, item->key);
+	}
 	return OK;
 }
 

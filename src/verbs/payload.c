@@ -100,7 +100,7 @@ payload_fetch(struct context *context, const struct queue_item *item, struct buf
 }
 
 enum status
-payload_gather(struct context *context, struct txn *txn, struct buf *why)
+payload_gather(struct txn *txn, void *context, struct buf *why)
 {
 	json_t *names = json_object();
 	const char *name;

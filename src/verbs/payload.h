@@ -19,8 +19,8 @@ void payload_drop(struct context *context, const char *apart);
 /* Adds an item's payload to `out`, wherever it is.  NO_SUCH when the item is done; IO_FAILED, STORE_DOWN. */
 enum status payload_fetch(struct context *context, const struct queue_item *item, struct buf *out, struct buf *why) MUST_CHECK;
 
-/* Before the rows go to another store: all payloads are put with them (inside the transaction of that). */
-enum status payload_gather(struct context *context, struct txn *txn, struct buf *why) MUST_CHECK;
+/* A rule, before the rows go to another store: all payloads are put with them.  `context` is a struct context. */
+enum status payload_gather(struct txn *txn, void *context, struct buf *why) MUST_CHECK;
 
 /* Removes what no row names, and the folder's last trace if it is empty.  Best effort. */
 void payload_sweep(struct context *context);

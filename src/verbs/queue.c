@@ -272,12 +272,18 @@ run_dead(struct call *call)
 }
 
 static enum status
+rule_who(struct txn *txn, void *data, struct buf *why)
+{
+	return caller_find(txn, NULL, &((struct work *)data)->caller, why);
+}
+
+static enum status
 rule_redrive(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
-	enum status status = find_actor(txn, work, why);
 
-	return status == OK ? queue_redrive(txn, arg(work, "queue"), work->number, &work->count, why) : status;
+	txn->actor = work->caller.actor;
+	return queue_redrive(txn, arg(work, "queue"), work->number, &work->count, why);
 }
 
 /* A part at a time: others come in between. */
@@ -311,6 +317,8 @@ run_redrive(struct call *call)
 		status = why_not(call->why, BAD_INPUT, "%s is not an item of %s", id, arg(&work, "queue"));
 	if (status == OK)
 		status = context_open(call->context, false, call->why);
+	if (status == OK)
+		status = engine_read(&call->context->engine, rule_who, &work, call->why);
 	if (status == OK)
 		status = redrive_all(&work);
 	json_object_set_new(call->result, "queue", json_string(arg(&work, "queue")));
@@ -438,7 +446,6 @@ static const struct param dead_params[] = {QUEUE, AFTER};
 static const struct param redrive_params[] = {
 	QUEUE,
 	{"id", PARAM_TEXT, "ID", "only this item; default: all that are dead", true, false, false},
-	SESSION,
 };
 static const struct param list_params[] = {
 	QUEUE,

@@ -90,7 +90,7 @@ doze(struct queue_wait *wait, int64_t until_ms)
 }
 
 static enum status
-stand_in_line(struct queue_wait *wait, char address[WAKE_SIZE], struct buf *why)
+stand_in_line(struct queue_wait *wait, struct buf *why)
 {
 	struct db *db = wait->context->engine.db;
 	enum status status = OK;
@@ -98,10 +98,10 @@ stand_in_line(struct queue_wait *wait, char address[WAKE_SIZE], struct buf *why)
 	if (wait->anchor.fd < 0)
 		status = context_anchor(wait->context, wait->stays, &wait->anchor, why);
 	if (status == OK)
-		status = db->ops->listen(db, address, why);
+		status = db->ops->listen(db, wait->wake, why);
 	wait->ask.anchor = wait->anchor.name;
 	wait->ask.anchored = wait->stays;
-	wait->ask.wake = address;
+	wait->ask.wake = wait->wake;
 	return status;
 }
 
@@ -110,13 +110,12 @@ queue_wait_take(struct queue_wait *wait, int64_t wait_ms, struct buf *why)
 {
 	struct engine *engine = &wait->context->engine;
 	int64_t until_ms = wait_ms < 0 ? -1 : clock_boot_ms() + wait_ms;
-	char address[WAKE_SIZE] = "";
 	enum status status = OK;
 
 	wait->ask.wait = wait_ms != 0;
 	wait->ask.anchor = wait->ask.wake = "";
 	if (wait->ask.wait || wait->stays)
-		status = stand_in_line(wait, address, why);
+		status = stand_in_line(wait, why);
 	while (status == OK) {
 		wait->asked_boot_ms = clock_boot_ms();
 		wait->empty = false;

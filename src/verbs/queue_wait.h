@@ -15,7 +15,8 @@ struct queue_wait {
 	void *arg;
 	bool found; /* the caller is */
 	struct caller caller;
-	struct anchor anchor;     /* fd -1 = none */
+	struct anchor anchor; /* fd -1 = none */
+	char wake[WAKE_SIZE];
 	bool empty;               /* BUSY was the queue's answer, and not the store's */
 	int64_t asked_boot_ms;    /* clock_boot_ms before the claims were made */
 	struct queue_taken taken; /* released by the caller */
