@@ -62,7 +62,7 @@ static const struct copy_table tables[] = {
           "event_ms, ended_ms, end_reason, events, generation, generation_ms, budget, budget_given, pid, "
           "pid_start, pid_space, pid_boot, cwd, worktree, branch, told_epoch",
           26),
-	TABLE(binding, 500, 3, "session, slot, generation", ", value, bound_ms, bound_by", 7),
+	TABLE(binding, 500, 3, "session, slot, generation", ", value, bound_ms, bound_by, placeholder", 8),
 	TABLE(binding_owner, 500, 3, "slot, scope, value", ", session", 5),
 	TABLE(binding_distinct, 500, 1, "slot", "", 2),
 	TABLE(metric, 500, 2, "session, name", ", value, base", 5),

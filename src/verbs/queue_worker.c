@@ -26,6 +26,7 @@ struct worker {
 	int64_t renew_boot_ms; /* from which on it should be renewed */
 	struct queue_failure failure;
 	struct reply reply;
+	struct binding bound;
 	/* of the command */
 	struct tee out, err;
 	int input;
@@ -162,6 +163,12 @@ make_input(struct worker *worker, const char *payload, struct buf *why)
 	return status;
 }
 
+static bool
+is_of_session(const struct worker *worker)
+{
+	return worker->item.line[0] != '\0' && !str_starts(worker->item.line, QUEUE_GROUP);
+}
+
 /* The id is looked for in what it prints, unless it writes it elsewhere. */
 static bool
 listens(const struct worker *worker)
@@ -185,26 +192,60 @@ begin_tees(struct worker *worker, struct buf *why)
 }
 
 static enum status
+rule_bound(struct txn *txn, void *arg_, struct buf *why)
+{
+	struct worker *worker = arg_;
+
+	return binding_get(txn, worker->item.line, arg(worker, "bind"), &worker->bound, why);
+}
+
+/* What the slot of --bind holds already, for the command to go on with.  Of a store that is away it goes without. */
+static void
+find_bound(struct worker *worker)
+{
+	worker->bound = (struct binding){0};
+	if (is_of_session(worker) && arg(worker, "bind") != NULL &&
+	    engine_read(&worker->call->context->engine, rule_bound, worker, NULL) != OK)
+		worker->bound.value[0] = '\0';
+}
+
+/* The command's environment: what the item is, whose, and what its session is bound to. */
+struct words {
+	char item[QUEUE_ID_SIZE + 20], generation[60], queue[QUEUE_NAME_MAX + 20], session[QUEUE_LINE_SIZE + 20];
+	char bound[ID_MAX + 20];
+};
+
+static void
+tell_command(struct worker *worker, struct words *words, struct kept_command *command)
+{
+	bool session = is_of_session(worker), bound = worker->bound.value[0] != '\0';
+
+	snprintf(words->item, sizeof words->item, "STILE_ITEM=%s", worker->id);
+	snprintf(words->generation, sizeof words->generation, "STILE_GENERATION=%lld", (long long)worker->item.claim.fence);
+	snprintf(words->queue, sizeof words->queue, "STILE_QUEUE=%s", worker->item.queue);
+	snprintf(words->session, sizeof words->session, "STILE_ITEM_SESSION%s%s", session ? "=" : "",
+	         session ? worker->item.line : "");
+	snprintf(words->bound, sizeof words->bound, "STILE_BOUND%s%s", bound ? "=" : "", worker->bound.value);
+	command->env[0] = words->item;
+	command->env[1] = words->generation;
+	command->env[2] = words->queue;
+	command->env[3] = words->session;
+	command->env[4] = words->bound;
+}
+
+static enum status
 run_command(struct worker *worker, const char *payload, int *exit, struct buf *why)
 {
 	const struct kept kept = {keep, next_ms, left_ms, worker, worker->wait.anchor.fd};
 	struct kept_command command = {.words = worker->call->command, .in_child = in_child, .started = started, .arg = worker};
-	char item[QUEUE_ID_SIZE + 20], generation[60], queue[QUEUE_NAME_MAX + 20], session[QUEUE_LINE_SIZE + 20];
-	const char *line = worker->item.line;
+	struct words words;
 	enum status status = make_input(worker, payload, why);
 
 	if (status == OK)
 		status = begin_tees(worker, why);
 	if (status == OK) {
-		snprintf(item, sizeof item, "STILE_ITEM=%s", worker->id);
-		snprintf(generation, sizeof generation, "STILE_GENERATION=%lld", (long long)worker->item.claim.fence);
-		snprintf(queue, sizeof queue, "STILE_QUEUE=%s", worker->item.queue);
-		snprintf(session, sizeof session, "STILE_ITEM_SESSION%s%s", *line == '\0' || str_starts(line, QUEUE_GROUP) ? "" : "=",
-		         str_starts(line, QUEUE_GROUP) ? "" : line);
-		command.env[0] = item;
-		command.env[1] = generation;
-		command.env[2] = queue;
-		command.env[3] = session;
+		find_bound(worker);
+		tell_command(worker, &words, &command);
 		status = kept_run(&kept, &command, exit, &worker->unrunnable, why);
 		if (listens(worker))
 			tee_end(&worker->out, COMMAND_REST_MS, &worker->printed);
@@ -301,7 +342,7 @@ find_id(struct worker *worker, struct buf *why)
 
 	worker->reply = (struct reply){0};
 	buf_init(&worker->reply.text, 1);
-	if (arg(worker, "bind") == NULL || worker->item.line[0] == '\0' || str_starts(worker->item.line, QUEUE_GROUP))
+	if (arg(worker, "bind") == NULL || !is_of_session(worker))
 		return OK;
 	status = command_reply(&worker->printed, arg(worker, "id_file"), 1, &worker->reply, why);
 	return status;

@@ -1,3 +1,6 @@
+-- 1 = it stands for an id that is not known yet, which takes its place without a trace of it.
+ALTER TABLE binding ADD COLUMN placeholder BIGINT NOT NULL DEFAULT 0;
+
 -- Who waits for something that a change of the store brings about.
 CREATE TABLE waiter (
 	project TEXT NOT NULL,
