@@ -115,8 +115,8 @@ payload_gather(struct txn *txn, void *context, struct buf *why)
 		buf_init(&text, QUEUE_PAYLOAD_MAX);
 		if (status == OK)
 			status = path_of(context, name, path, why);
-		if (status == OK)
-			status = file_read(path, &text, why);
+		if (status == OK && (status = file_read(path, &text, why)) == NO_SUCH)
+			status = why_not(why, IO_FAILED, "%s: the payload of an item is gone; see `stile queue list`", path);
 		if (status == OK)
 			queue_keep_here(txn, name, text.data);
 		buf_release(&text);
