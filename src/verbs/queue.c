@@ -321,10 +321,13 @@ run_redrive(struct call *call)
 		status = engine_read(&call->context->engine, rule_who, &work, call->why);
 	if (status == OK)
 		status = redrive_all(&work);
+	if (status == OK && work.count == 0)
+		return why_not(call->why, NO_SUCH, "of the queue %s nothing is dead", arg(&work, "queue"));
+	if (status != OK && work.count == 0)
+		return status;
+	/* also of those that were put back before it failed */
 	json_object_set_new(call->result, "queue", json_string(arg(&work, "queue")));
 	json_object_set_new(call->result, "redriven", json_integer((json_int_t)work.count));
-	if (status == OK && work.count == 0)
-		status = why_not(call->why, NO_SUCH, "of the queue %s nothing is dead", arg(&work, "queue"));
 	return status;
 }
 

@@ -149,16 +149,23 @@ collect(struct crew *crew)
 	return any;
 }
 
+/* The signals that it waits for. */
+static void
+led(sigset_t *out)
+{
+	sigemptyset(out);
+	sigaddset(out, SIGCHLD);
+	sigaddset(out, SIGTERM);
+	sigaddset(out, SIGINT);
+	sigaddset(out, SIGHUP);
+}
+
 static void
 lead(struct crew *crew)
 {
 	sigset_t set;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	led(&set);
 	while (collect(crew)) {
 		int number = sigwaitinfo(&set, NULL);
 
@@ -171,23 +178,18 @@ static enum status
 gather(struct crew *crew)
 {
 	struct buf *why = crew->call->why;
-	enum status status = OK;
 	sigset_t set;
 
 	crew->tally = mmap(NULL, sizeof *crew->tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (crew->tally == MAP_FAILED || pipe2(crew->stop, O_CLOEXEC) != 0)
 		return why_not(why, IO_FAILED, "workers can't be made: %s", strerror(errno));
-	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
+	led(&set);
 	sigprocmask(SIG_BLOCK, &set, &crew->before);
-	for (int64_t i = 0; i < crew->size && status == OK; i++)
-		status = hire(crew, (size_t)i, why);
-	if (status != OK)
+	for (int64_t i = 0; i < crew->size && crew->failed == OK; i++)
+		crew->failed = hire(crew, (size_t)i, why);
+	if (crew->failed != OK)
 		stop(crew);
-	return status;
+	return OK;
 }
 
 static enum status
@@ -210,24 +212,64 @@ check(struct crew *crew)
 	           : status;
 }
 
+/* What came of it, unless nothing was begun. */
+static void
+tell(struct crew *crew)
+{
+	long done = atomic_load(&crew->tally->done), failed = atomic_load(&crew->tally->failed);
+
+	if (crew->failed != OK && done + failed == 0)
+		return;
+	json_object_set_new(crew->call->result, "done", json_integer(done));
+	json_object_set_new(crew->call->result, "failed", json_integer(failed));
+}
+
+static enum status
+rule_known(struct txn *txn, void *queue, struct buf *why)
+{
+	return queue_known(txn, queue, why);
+}
+
+/*
+ * Whether there is a store, before any worker is made: none of its connections may live on into one.  A queue that isn't there may
+ * yet be made, unless its name is wrong, which a person may see.
+ */
+static enum status
+look_first(struct call *call)
+{
+	char *queue = (char *)(uintptr_t)json_text(call->args, "queue", "");
+	enum status status = context_open(call->context, false, call->why);
+
+	if (status != OK)
+		return status;
+	status = engine_read(&call->context->engine, rule_known, queue, call->why);
+	context_release(call->context, false);
+	if (status != NO_SUCH || json_truth(call->args, "drain"))
+		return status;
+	fprintf(stderr, "stile: %s; waiting for the first\n", call->why->data);
+	return why_not(call->why, OK, "%s", "");
+}
+
 enum status
 queue_work_run(struct call *call)
 {
 	struct crew crew = {.call = call, .exit = -1};
 	enum status status = check(&crew);
 
-	if (status == OK) {
-		status = gather(&crew);
-		lead(&crew);
-		sigprocmask(SIG_SETMASK, &crew.before, NULL);
-		close(crew.stop[0]);
-		json_object_set_new(call->result, "done", json_integer(atomic_load(&crew.tally->done)));
-		json_object_set_new(call->result, "failed", json_integer(atomic_load(&crew.tally->failed)));
-		munmap(crew.tally, sizeof *crew.tally);
-	}
-	if (status == OK && crew.failed != OK)
-		status = crew.failed;
 	if (status == OK)
-		call->exit = crew.exit >= 0 ? crew.exit : 0;
-	return status;
+		status = look_first(call);
+	if (status != OK)
+		return status;
+	status = gather(&crew);
+	if (status != OK)
+		return status;
+	lead(&crew);
+	sigprocmask(SIG_SETMASK, &crew.before, NULL);
+	close(crew.stop[0]);
+	tell(&crew);
+	munmap(crew.tally, sizeof *crew.tally);
+	if (crew.failed != OK)
+		return crew.failed;
+	call->exit = crew.exit >= 0 ? crew.exit : 0;
+	return OK;
 }

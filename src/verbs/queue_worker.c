@@ -406,25 +406,14 @@ handle(struct worker *worker, const char *payload, int *exit)
 	return !worker->unrunnable;
 }
 
-/* What there is; a queue into which nothing was ever put may yet be made, unless its name is wrong, which a person may see. */
-static enum status
-take_or_wait(struct worker *worker, struct buf *why)
-{
-	enum status status = queue_wait_take(&worker->wait, 0, why);
-
-	if (json_truth(worker->call->args, "drain") || (status != BUSY && status != NO_SUCH))
-		return status;
-	if (status == NO_SUCH && !atomic_flag_test_and_set(&worker->tally->waits))
-		fprintf(stderr, "stile: %s; waiting for the first\n", why->data);
-	return queue_wait_take(&worker->wait, -1, why);
-}
-
 /* The next item; BUSY when it is told to stop, and where there is none to drain. */
 static enum status
 take_next(struct worker *worker, struct buf *why)
 {
+	int64_t wait_ms = json_truth(worker->call->args, "drain") ? 0 : -1;
+
 	for (;;) {
-		enum status status = take_or_wait(worker, why);
+		enum status status = queue_wait_take(&worker->wait, wait_ms, why);
 
 		/* once it has found the store, one that is away or busy is waited for */
 		if (!worker->wait.found || worker->wait.empty || (status != STORE_DOWN && status != OUTCOME_UNKNOWN && status != BUSY))

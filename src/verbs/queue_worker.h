@@ -12,7 +12,6 @@
 /* What all workers have done, in memory that they share. */
 struct queue_tally {
 	atomic_long done, failed;
-	atomic_flag waits; /* it was said that there is no such queue yet */
 };
 
 /*
