@@ -30,7 +30,7 @@ add_to_file(struct race *race, struct buf *why)
 	if (status != OK)
 		return status;
 	status = trial_meet(race, why);
-	json_array_append_new(document, json_integer(race->self->number));
+	json_array_append_new(document, json_integer(100 + race->self->number)); /* all of one length */
 	if (status == OK)
 		status = trial_write_file(race, FILE_NAME, document, why);
 	json_decref(document);

@@ -79,7 +79,7 @@ report_facts(struct examination *exam)
 		*equals = '\0';
 		if ((str_equal(line, "quick_check") && strcmp(equals + 1, "ok") != 0) ||
 		    (str_equal(line, "journal_mode") && strcmp(equals + 1, "wal") != 0) ||
-		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0) ||
+		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0 && strcmp(equals + 1, "2") != 0) ||
 		    (str_equal(line, "fsync") && strcmp(equals + 1, "on") != 0) ||
 		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0) ||
 		    (str_equal(line, "row_security") && strcmp(equals + 1, "ok") != 0))
