@@ -80,6 +80,7 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 	case PARAM_TEXT:
 	case PARAM_LONG:
 	case PARAM_BODY:
+	case PARAM_PAYLOAD:
 	case PARAM_PAIR:
 	case PARAM_COMMAND:
 		break;
@@ -100,7 +101,7 @@ set_from(const struct param *param, const char *path, json_t *args, struct buf *
 	char key[LABEL_MAX + 1];
 	struct buf text;
 	uint64_t dropped = 0;
-	size_t limit = param->type == PARAM_BODY ? BODY_MAX : LONG_TEXT_MAX;
+	size_t limit = param_limit(param);
 	enum status status;
 	json_t *value;
 
@@ -119,6 +120,16 @@ set_from(const struct param *param, const char *path, json_t *args, struct buf *
 		return why_not(why, BAD_INPUT, "%s is not valid UTF-8", param->name);
 	param_key(param, key);
 	json_object_set_new(args, key, value);
+	return OK;
+}
+
+/* What comes from stdin if it isn't given. */
+static enum status
+set_missing(const struct verb *verb, json_t *args, struct buf *why)
+{
+	for (size_t i = 0; i < verb->param_count; i++)
+		if (verb->params[i].type == PARAM_PAYLOAD && json_object_get(args, verb->params[i].name) == NULL)
+			return set_from(&verb->params[i], "-", args, why);
 	return OK;
 }
 
@@ -227,6 +238,8 @@ cli_parse(const struct verb *verb, int count, char **words, json_t *args, char *
 {
 	enum status status = parse_words(verb, count, words, args, command, json, why);
 
+	if (status == OK)
+		status = set_missing(verb, args, why);
 	/* it stopped at what is wrong; how to say so may stand after it */
 	if (status != OK)
 		*json = cli_wants_json(count, words);

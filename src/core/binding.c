@@ -1,6 +1,7 @@
 #include "core/binding.h"
 
 #include "core/audit.h"
+#include "core/waiter.h"
 
 /* `clear` ends one conversation and begins the next within moments: an end longer ago has nothing to do with a start now. */
 #define JUST_MS 60000
@@ -26,7 +27,8 @@ read_facts(struct txn *txn, const struct binding_ask *ask, struct slot_facts *ou
 	    " (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = $3 AND o.value = $4"
 	    "  AND o.scope = CASE WHEN $3 = 'conversation' THEN s.client ELSE '' END),"
 	    " (SELECT count(*) FROM binding_distinct d WHERE d.project = $1 AND d.slot = $3),"
-	    " (SELECT count(*) FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation' AND o.value = $4)"
+	    " (SELECT count(*) FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation' AND o.value = $4),"
+	    " (SELECT placeholder FROM binding b WHERE b.project = $1 AND b.session = $2 AND b.slot = $3 ORDER BY generation DESC LIMIT 1)"
 	    " FROM session s WHERE s.project = $1 AND s.session = $2",
 	    DB_TEXT(txn->project), DB_TEXT(ask->session), DB_TEXT(ask->slot), DB_TEXT(ask->value));
 
@@ -41,6 +43,7 @@ read_facts(struct txn *txn, const struct binding_ask *ask, struct slot_facts *ou
 		snprintf(out->owner, sizeof out->owner, "%s", db_text(&rows, 0, 4));
 		out->distinct = db_int(&rows, 0, 5) > 0;
 		out->is_client_id = db_int(&rows, 0, 6) > 0;
+		out->bound.placeholder = db_int(&rows, 0, 7) > 0;
 	}
 	db_rows_release(&rows);
 	return OK;
@@ -48,13 +51,14 @@ read_facts(struct txn *txn, const struct binding_ask *ask, struct slot_facts *ou
 
 /* Queued: one more generation, and whose the value is. */
 static void
-add_generation(struct txn *txn, const char *session, const char *slot, const char *scope, const char *value)
+add_generation(struct txn *txn, const char *session, const char *slot, const char *scope, const char *value, bool placeholder)
 {
 	db_run(txn->db,
-	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by)"
+	       "INSERT INTO binding (project, session, slot, generation, value, bound_ms, bound_by, placeholder)"
 	       " VALUES ($1, $2, $3, COALESCE((SELECT max(b.generation) FROM binding b WHERE b.project = $1 AND b.session = $2"
-	       " AND b.slot = $3), 0) + 1, $4, $5, $6)",
-	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_TEXT(value), DB_INT(txn_now(txn)), DB_TEXT(txn->actor));
+	       " AND b.slot = $3), 0) + 1, $4, $5, $6, $7)",
+	       DB_TEXT(txn->project), DB_TEXT(session), DB_TEXT(slot), DB_TEXT(value), DB_INT(txn_now(txn)), DB_TEXT(txn->actor),
+	       DB_INT(placeholder));
 	/* the same session may come back to an earlier value of its own; the key keeps it from being another's */
 	db_run(txn->db,
 	       "INSERT INTO binding_owner (project, slot, scope, value, session) VALUES ($1, $2, $3, $4, $5)"
@@ -85,29 +89,68 @@ may_bind(const struct binding_ask *ask, const struct slot_facts *facts)
 		return false;
 	if (facts->distinct && facts->is_client_id)
 		return false;
-	return facts->bound.value[0] == '\0' || ask->rebind;
+	return facts->bound.value[0] == '\0' || facts->bound.placeholder || ask->rebind;
+}
+
+/*
+ * Reads back what is there, rather than believe what was written; and wakes who waits for it: for the slot itself all, and of those
+ * who wait for an item of a queue in which the session's first one was held by it, one.
+ */
+static enum status
+confirm(struct txn *txn, const struct binding_ask *ask, int64_t generation, struct binding *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT b.value, b.generation, b.bound_ms, " WAITER_COLUMNS " FROM (SELECT value, generation, bound_ms FROM binding"
+	           " WHERE project = $1 AND session = $2 AND slot = $3 ORDER BY generation DESC LIMIT 1) AS b LEFT JOIN waiter w"
+	           " ON w.project = $1 AND (w.topic = '" BINDING_TOPIC "' || $2 || '/' || $3 OR w.topic IN (SELECT 'queue/' || i.queue"
+	           " FROM queue_item i WHERE i.project = $1 AND i.line = $2 AND i.line <> '' AND i.state < 4 AND i.state = 1"
+	           " AND i.slot = $3)) ORDER BY " WAITER_ORDER,
+	           DB_TEXT(txn->project), DB_TEXT(ask->session), DB_TEXT(ask->slot));
+
+	if (status != OK)
+		return status;
+	if (rows.count == 0 || strcmp(db_text(&rows, 0, 0), ask->value) != 0 || db_int(&rows, 0, 1) != generation) {
+		status = why_not(why, STORE_DOWN, "slot %s reads back as %s after %s was bound", ask->slot,
+		                 rows.count == 0 ? "" : db_text(&rows, 0, 0), ask->value);
+	} else {
+		snprintf(out->value, sizeof out->value, "%s", ask->value);
+		out->generation = generation;
+		out->bound_ms = db_int(&rows, 0, 2);
+		out->placeholder = ask->placeholder;
+		waiter_wake(txn, &rows, 3, BINDING_TOPIC, true);
+		waiter_wake(txn, &rows, 3, "queue/", false);
+	}
+	db_rows_release(&rows);
+	return status;
+}
+
+/* Queued. */
+static void
+remove_placeholder(struct txn *txn, const struct binding_ask *ask, const struct binding *bound)
+{
+	db_run(txn->db, "DELETE FROM binding WHERE project = $1 AND session = $2 AND slot = $3 AND generation = $4",
+	       DB_TEXT(txn->project), DB_TEXT(ask->session), DB_TEXT(ask->slot), DB_INT(bound->generation));
+	db_run(txn->db, "DELETE FROM binding_owner WHERE project = $1 AND slot = $2 AND scope = '' AND value = $3",
+	       DB_TEXT(txn->project), DB_TEXT(ask->slot), DB_TEXT(bound->value));
 }
 
 static enum status
 bind_next(struct txn *txn, const struct binding_ask *ask, const struct slot_facts *facts, struct binding *out, struct buf *why)
 {
-	bool conversation = str_equal(ask->slot, SLOT_CONVERSATION);
-	struct binding back;
-	enum status status;
+	bool conversation = str_equal(ask->slot, SLOT_CONVERSATION), replaces = facts->bound.placeholder;
 
-	add_generation(txn, ask->session, ask->slot, conversation ? facts->client : "", ask->value);
+	if (replaces)
+		remove_placeholder(txn, ask, &facts->bound);
+	add_generation(txn, ask->session, ask->slot, conversation ? facts->client : "", ask->value, ask->placeholder);
 	if (conversation)
 		db_run(txn->db, "UPDATE session SET client_session = $1 WHERE project = $2 AND session = $3", DB_TEXT(ask->value),
 		       DB_TEXT(txn->project), DB_TEXT(ask->session));
-	audit_add(txn, ask->session, "binding.set", ask->slot, facts->bound.value, ask->value);
-	/* read back what is there, rather than believe what was written */
-	status = binding_get(txn, ask->session, ask->slot, &back, why);
-	if (status != OK)
-		return status;
-	if (strcmp(back.value, ask->value) != 0 || back.generation != facts->bound.generation + 1)
-		return why_not(why, STORE_DOWN, "slot %s reads back as %s after %s was bound", ask->slot, back.value, ask->value);
-	*out = back;
-	return OK;
+	/* the trail tells of a placeholder, and doesn't hold it */
+	audit_add(txn, ask->session, ask->placeholder ? "binding.placeholder" : "binding.set", ask->slot,
+	          replaces ? "" : facts->bound.value, ask->placeholder ? "" : ask->value);
+	return confirm(txn, ask, facts->bound.generation + !replaces, out, why);
 }
 
 enum status
@@ -126,7 +169,8 @@ binding_set(struct txn *txn, const struct binding_ask *ask, struct binding *out,
 		facts.distinct = true;
 	}
 	*out = facts.bound;
-	if (facts.bound.generation > 0 && strcmp(facts.bound.value, ask->value) == 0 && !(facts.distinct && facts.is_client_id))
+	if (facts.bound.generation > 0 && strcmp(facts.bound.value, ask->value) == 0 &&
+	    facts.bound.placeholder == ask->placeholder && !(facts.distinct && facts.is_client_id))
 		return OK;
 	if (!may_bind(ask, &facts))
 		return refuse(txn, ask, &facts, why);
@@ -172,16 +216,21 @@ binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why)
 {
 	struct db_rows rows;
 	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT slot, generation, value, bound_ms, bound_by FROM binding WHERE project = $1"
+	                            "SELECT slot, generation, value, bound_ms, bound_by, placeholder FROM binding WHERE project = $1"
 	                            " AND session = $2 ORDER BY slot, generation",
 	                            DB_TEXT(txn->project), DB_TEXT(session));
 
 	if (status != OK)
 		return status;
-	for (size_t i = 0; i < rows.count; i++)
-		json_array_append_new(out, json_pack("{ss sI ss sI ss}", "slot", db_text(&rows, i, 0), "generation",
-		                                     (json_int_t)db_int(&rows, i, 1), "value", db_text(&rows, i, 2), "bound_ms",
-		                                     (json_int_t)db_int(&rows, i, 3), "bound_by", db_text(&rows, i, 4)));
+	for (size_t i = 0; i < rows.count; i++) {
+		json_t *one = json_pack("{ss sI ss sI ss}", "slot", db_text(&rows, i, 0), "generation", (json_int_t)db_int(&rows, i, 1),
+		                        "value", db_text(&rows, i, 2), "bound_ms", (json_int_t)db_int(&rows, i, 3), "bound_by",
+		                        db_text(&rows, i, 4));
+
+		if (db_int(&rows, i, 5) > 0)
+			json_object_set_new(one, "placeholder", json_true());
+		json_array_append_new(out, one);
+	}
 	db_rows_release(&rows);
 	return OK;
 }
@@ -254,7 +303,7 @@ join(struct txn *txn, const struct session_start *start, struct arrived *out)
 	int64_t began_ms = session_began(txn, start);
 
 	txn->actor = out->session.id;
-	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session);
+	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session, false);
 	audit_add(txn, out->session.id, "binding.set", SLOT_CONVERSATION, out->session.client_session, start->client_session);
 	txn->actor = actor;
 	/* who made it goes on calling it as before, whatever another client calls the conversation */
@@ -273,7 +322,7 @@ make(struct txn *txn, const struct session_start *start, struct arrived *out, st
 
 	if (status != OK)
 		return status;
-	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session);
+	add_generation(txn, out->session.id, SLOT_CONVERSATION, start->client, start->client_session, false);
 	out->created = true;
 	return OK;
 }

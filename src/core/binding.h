@@ -11,11 +11,13 @@
 #include "core/session.h"
 
 #define SLOT_CONVERSATION "conversation"
+#define BINDING_TOPIC "bound/" /* SESSION/SLOT: what waits for it (waiter.h) */
 
 struct binding {
 	char value[ID_MAX + 1];
 	int64_t generation; /* from 1 */
 	int64_t bound_ms;
+	bool placeholder; /* for an id that isn't known yet */
 };
 
 struct binding_ask {
@@ -24,6 +26,7 @@ struct binding_ask {
 	const char *value;
 	bool rebind;   /* a bound slot gets the value as its next generation */
 	bool distinct; /* declare the slot distinct, from now on and for every session */
+	bool placeholder; /* whatever is bound next takes its place, without a trace of it (claude-mem #586, solution B) */
 };
 
 /*

@@ -323,6 +323,8 @@ rule_give(struct txn *txn, void *data, struct buf *why)
 	/* it bears the mark, and on a server it is there once somebody has written */
 	db_run(txn->db, "INSERT INTO project (project, created_ms, reaped_ms) VALUES ($1, $2, 0) ON CONFLICT (project) DO NOTHING",
 	       DB_TEXT(txn->project), DB_INT(txn_now(txn)));
+	if (status == OK && copy->ask->gather != NULL)
+		status = copy->ask->gather(txn, copy->ask->arg, why);
 	if (status == OK)
 		status = engine_run(copy->target, rule_take, copy, why);
 	copy->taken = status == OK;

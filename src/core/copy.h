@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "core/engine.h"
 
-#define COPY_COLUMNS_MAX 28
+#define COPY_COLUMNS_MAX 34
 
 /* Its columns begin with `project` and the key. */
 struct copy_table {
@@ -27,7 +27,7 @@ struct copy_table {
 
 /* The n-th table, NULL past the last; the last is `project`. */
 const struct copy_table *copy_nth(size_t n);
-#define COPY_TABLES_MAX 32
+#define COPY_TABLES_MAX 40
 
 struct copy_count {
 	int64_t rows;
@@ -38,6 +38,9 @@ struct copy_ask {
 	const char *source_name; /* for people, as a mark in the store that is left or taken back says them */
 	const char *target_name;
 	bool keep; /* the source is not marked, and goes on */
+	/* A rule in the source, before anything is read: what is kept apart from the rows is put with them.  NULL = nothing is. */
+	rule_function *gather;
+	void *arg;
 };
 
 /*

@@ -31,6 +31,12 @@
 #define V25 V24 ", $25"
 #define V26 V25 ", $26"
 #define V27 V26 ", $27"
+#define V28 V27 ", $28"
+#define V29 V28 ", $29"
+#define V30 V29 ", $30"
+#define V31 V30 ", $31"
+#define V32 V31 ", $32"
+#define V33 V32 ", $33"
 
 /* Those that say after which key the next page begins. */
 #define K1 "$2"
@@ -56,7 +62,7 @@ static const struct copy_table tables[] = {
           "event_ms, ended_ms, end_reason, events, generation, generation_ms, budget, budget_given, pid, "
           "pid_start, pid_space, pid_boot, cwd, worktree, branch, told_epoch",
           26),
-	TABLE(binding, 500, 3, "session, slot, generation", ", value, bound_ms, bound_by", 7),
+	TABLE(binding, 500, 3, "session, slot, generation", ", value, bound_ms, bound_by, placeholder", 8),
 	TABLE(binding_owner, 500, 3, "slot, scope, value", ", session", 5),
 	TABLE(binding_distinct, 500, 1, "slot", "", 2),
 	TABLE(metric, 500, 2, "session, name", ", value, base", 5),
@@ -93,6 +99,14 @@ static const struct copy_table tables[] = {
 	TABLE(active_task, 500, 1, "session", ", task, set_ms", 4),
 	TABLE(token, 500, 1, "token", ", generation, issuer, session, scope, digest, issued_ms, expires_ms, consumer, consumed_ms",
           11),
+	TABLE(waiter, 500, 2, "topic, anchor", ", wake, asked_ms", 5),
+	TABLE(queue, 500, 1, "queue", ", last, settled, items, bytes, dead, done", 8),
+	TABLE(queue_item, 100, 2, "queue, item",
+          ", line, state, priority, slot, key, digest, size, apart, actor, put_ms, ready_ms, ended_ms, attempts, reason, "
+          "generation, holder, session, anchor, anchored, pid, pid_start, pid_space, pid_boot, since_ms, ttl_ms, expires_ms, "
+          "challenged_ms, challenged_awake_ms, challenged_boot",
+          32),
+	TABLE(queue_payload, 2, 2, "queue, item", ", payload", 4),
 	/* the last: whoever begins to write in a project may have made its row */
 	{"project", "SELECT " PROJECT " FROM project WHERE project = $1", NULL,
      "INSERT INTO project (" PROJECT ") VALUES (" V7 ") ON CONFLICT (project) DO UPDATE SET created_ms = excluded.created_ms,"

@@ -14,7 +14,7 @@
 /* session/sub-agent, with room for both */
 #define ACTOR_SIZE 420
 
-struct witness; /* lease.h */
+struct witness; /* waiter.h */
 
 struct txn {
 	struct db *db;

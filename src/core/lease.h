@@ -18,7 +18,7 @@
 #ifndef CORE_LEASE_H
 #define CORE_LEASE_H
 
-#include "core/session.h"
+#include "core/waiter.h"
 
 #define RESOURCE_MAX 300
 #define ANCHOR_MAX 160  /* bytes of an anchor's name, with the NUL */
@@ -68,14 +68,6 @@ struct lease_ask {
 	bool anchored;
 	struct process process;
 	const char *wake;
-};
-
-/* Judges whether holders live; core looks at no process itself.  A txn without one finds every holder unknown. */
-struct witness {
-	enum liveness (*anchor)(void *arg, const char *name);
-	enum liveness (*process)(void *arg, const struct process *process);
-	int64_t (*awake)(void *arg, char boot[BOOT_MAX]); /* ms on a clock that stops in suspend; and which boot's it is */
-	void *arg;
 };
 
 /*
@@ -140,6 +132,12 @@ enum status lease_renew_session(struct txn *txn, const char *resource, const cha
  * resource, slots, holders, waiters, and p50 and p99 of waits and holds, each an upper bound within a factor of 1.5.
  */
 enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct buf *why) MUST_CHECK;
+
+/*
+ * Judges a holder by the table above: NULL while it stays so, else why it doesn't.  One that is overdue and alive is challenged:
+ * *changed, and the caller saves that.  Of a lease in its own row, or in anybody's columns.
+ */
+const char *lease_over(struct txn *txn, struct lease *lease, bool *changed);
 
 /* Whether it is the caller's own: a session's are also its sub-agents' and its shells', which can't be told apart. */
 bool lease_is_callers(const struct txn *txn, const struct lease *lease);

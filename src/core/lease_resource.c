@@ -279,11 +279,9 @@ verdict_on(const struct txn *txn, const struct lease *lease)
 	return was_silent(txn, lease) ? IS_SILENT : IS_CHALLENGED;
 }
 
-static void
-judge(struct txn *txn, struct resource *resource, struct leased *item)
+const char *
+lease_over(struct txn *txn, struct lease *lease, bool *changed)
 {
-	struct lease *lease = &item->lease;
-
 	switch (verdict_on(txn, lease)) {
 	case STAYS:
 	case IS_CHALLENGED:
@@ -291,18 +289,28 @@ judge(struct txn *txn, struct resource *resource, struct leased *item)
 	case IS_OVERDUE:
 		lease->challenged_ms = txn_now(txn);
 		lease->challenged_awake_ms = txn->witness->awake(txn->witness->arg, lease->challenged_boot);
-		item->change = LEASE_CHANGED;
+		*changed = true;
 		break;
 	case IS_DEAD:
-		resource_end(txn, resource, item, "its holder is gone");
-		break;
+		return "its holder is gone";
 	case IS_LATE:
-		resource_end(txn, resource, item, "its deadline passed");
-		break;
+		return "its deadline passed";
 	case IS_SILENT:
-		resource_end(txn, resource, item, "its deadline passed, and it did not renew when challenged");
-		break;
+		return "its deadline passed, and it did not renew when challenged";
 	}
+	return NULL;
+}
+
+static void
+judge(struct txn *txn, struct resource *resource, struct leased *item)
+{
+	bool changed = false;
+	const char *over = lease_over(txn, &item->lease, &changed);
+
+	if (changed)
+		item->change = LEASE_CHANGED;
+	if (over != NULL)
+		resource_end(txn, resource, item, over);
 }
 
 void

@@ -3,37 +3,57 @@
 #include "core/audit.h"
 
 enum status
-retention_config(const struct config *config, int64_t *sessions_ms, int64_t *audit_ms, struct buf *why)
+retention_config(const struct config *config, struct retention_terms *out, struct buf *why)
 {
-	enum status status = config_duration(config, "stile", "keep_sessions", sessions_ms, why);
+	const struct {
+		const char *key;
+		int64_t *to;
+	} terms[] = {{"keep_sessions", &out->sessions},
+	             {"keep_audit", &out->audit},
+	             {"keep_done", &out->done},
+	             {"keep_dead", &out->dead}};
+	enum status status = OK;
 
-	if (status == OK)
-		status = config_duration(config, "stile", "keep_audit", audit_ms, why);
-	if (status == OK && (*sessions_ms < RETENTION_LEAST_MS || *audit_ms < RETENTION_LEAST_MS))
-		return why_not(why, BAD_CONFIG, "config: [stile] keep_sessions and keep_audit are at least 1h");
+	for (size_t i = 0; i < sizeof terms / sizeof *terms && status == OK; i++) {
+		status = config_duration(config, "stile", terms[i].key, terms[i].to, why);
+		if (status == OK && *terms[i].to < RETENTION_LEAST_MS)
+			status = why_not(why, BAD_CONFIG, "config: [stile] %s is at least 1h", terms[i].key);
+	}
 	return status;
+}
+
+/* Whether the instant in that column, of the oldest, is so long ago. */
+static bool
+is_old(const struct db_rows *rows, size_t column, int64_t before_ms)
+{
+	return !db_is_null(rows, 0, column) && db_int(rows, 0, column) < before_ms;
 }
 
 enum status
 retention_due(struct txn *txn, bool *due, struct buf *why)
 {
-	int64_t sessions_ms, audit_ms;
+	struct retention_terms keep;
 	struct db_rows rows;
-	enum status status = retention_config(txn->config, &sessions_ms, &audit_ms, why);
+	int64_t now_ms;
+	enum status status = retention_config(txn->config, &keep, why);
 
 	if (status == OK)
 		/* by its number the oldest row is at hand; by its project all would have to be sorted */
-		status = db_ask(txn->db, &rows, why,
-		                "SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms "
-		                "LIMIT 1),"
-		                " (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1),"
-		                " (SELECT expires_ms FROM token WHERE project = $1 ORDER BY expires_ms LIMIT 1)",
-		                DB_TEXT(txn->project));
+		status = db_ask(
+			txn->db, &rows, why,
+			"SELECT (SELECT ended_ms FROM session WHERE project = $1 AND ended_ms IS NOT NULL ORDER BY ended_ms "
+			"LIMIT 1),"
+			" (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1),"
+			" (SELECT expires_ms FROM token WHERE project = $1 ORDER BY expires_ms LIMIT 1),"
+			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 4 ORDER BY ended_ms LIMIT 1),"
+			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 3 ORDER BY ended_ms LIMIT 1)",
+			DB_TEXT(txn->project));
 	if (status != OK)
 		return status;
-	*due = (!db_is_null(&rows, 0, 0) && db_int(&rows, 0, 0) < txn_now(txn) - sessions_ms) ||
-	       (!db_is_null(&rows, 0, 1) && db_int(&rows, 0, 1) < txn_now(txn) - audit_ms) ||
-	       (!db_is_null(&rows, 0, 2) && db_int(&rows, 0, 2) < txn_now(txn) - audit_ms);
+	now_ms = txn_now(txn);
+	*due = is_old(&rows, 0, now_ms - keep.sessions) || is_old(&rows, 1, now_ms - keep.audit) ||
+	       is_old(&rows, 2, now_ms - keep.audit) || is_old(&rows, 3, now_ms - keep.done) ||
+	       is_old(&rows, 4, now_ms - keep.dead);
 	db_rows_release(&rows);
 	return OK;
 }
@@ -73,11 +93,14 @@ static enum status
 remove_sessions(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "DELETE FROM session WHERE project = $1 AND session IN (SELECT s.session FROM session s"
-	                            " WHERE s.project = $1 AND s.ended_ms IS NOT NULL AND s.ended_ms < $2"
-	                            " AND s.state IN ('ended', 'lost') ORDER BY s.ended_ms LIMIT $3) RETURNING session, client",
-	                            DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_SESSIONS));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "DELETE FROM session WHERE project = $1 AND session IN (SELECT s.session FROM session s"
+	           " WHERE s.project = $1 AND s.ended_ms IS NOT NULL AND s.ended_ms < $2"
+	           " AND s.state IN ('ended', 'lost') AND NOT EXISTS (SELECT 1 FROM queue_item i WHERE i.project = $1"
+	           " AND i.line = s.session AND i.line <> '' AND i.state < 4) ORDER BY s.ended_ms LIMIT $3)"
+	           " RETURNING session, client",
+	           DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_SESSIONS));
 
 	if (status != OK)
 		return status;
@@ -115,19 +138,45 @@ remove_tokens(struct txn *txn, int64_t before_ms)
 	       DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_ROWS));
 }
 
+/* Those that are done, and dead ones, of which it is told. */
+static enum status
+remove_items(struct txn *txn, const struct retention_terms *keep, size_t *count, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT queue, item, line, state FROM (SELECT * FROM (SELECT queue, item, line, state FROM queue_item"
+	           " WHERE project = $1 AND state > 2 AND state = 4 AND ended_ms < $2 ORDER BY ended_ms LIMIT $3) AS done UNION ALL"
+	           " SELECT * FROM (SELECT queue, item, line, state FROM queue_item WHERE project = $1 AND state > 2 AND state = 3"
+	           " AND ended_ms < $4 ORDER BY ended_ms LIMIT $3) AS dead) AS old",
+	           DB_TEXT(txn->project), DB_INT(txn_now(txn) - keep->done), DB_INT(RETENTION_ROWS),
+	           DB_INT(txn_now(txn) - keep->dead));
+
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < rows.count; i++)
+		queue_forget(txn, db_text(&rows, i, 0), db_int(&rows, i, 1), db_text(&rows, i, 2),
+		             (enum queue_state)db_int(&rows, i, 3));
+	*count = rows.count;
+	db_rows_release(&rows);
+	return OK;
+}
+
 enum status
 retention_apply(struct txn *txn, struct retention *out, struct buf *why)
 {
-	int64_t sessions_ms, audit_ms;
-	enum status status = retention_config(txn->config, &sessions_ms, &audit_ms, why);
+	struct retention_terms keep;
+	enum status status = retention_config(txn->config, &keep, why);
 
 	*out = (struct retention){0};
 	if (status == OK)
-		status = remove_sessions(txn, txn_now(txn) - sessions_ms, &out->sessions, why);
+		status = remove_sessions(txn, txn_now(txn) - keep.sessions, &out->sessions, why);
 	if (status == OK)
-		status = remove_rows(txn, txn_now(txn) - audit_ms, &out->rows, why);
+		status = remove_rows(txn, txn_now(txn) - keep.audit, &out->rows, why);
 	if (status == OK)
-		remove_tokens(txn, txn_now(txn) - audit_ms);
+		status = remove_items(txn, &keep, &out->items, why);
+	if (status == OK)
+		remove_tokens(txn, txn_now(txn) - keep.audit);
 	return status;
 }
 

@@ -74,12 +74,12 @@ struct rulebook {
 	int64_t conflicts; /* that stand */
 };
 
-/* What is known of a session when it starts.  Texts may be empty, numbers 0. */
 #define TRANSCRIPTS_READ 2 /* by one event, at most */
 #define READING_SIZE 64
 /* Where the reading of a transcript `t` stands, in one text; what does so else is spend.h's. */
 #define TRANSCRIPT_READING "t.position || ' ' || t.context_from || ' ' || t.inside"
 
+/* What is known of a session when it starts.  Texts may be empty, numbers 0. */
 struct session_start {
 	const char *client;
 	const char *client_session;

@@ -24,6 +24,10 @@ static const struct target *const targets[] = {
     &target_derived_doc,
     &target_turn_cold,
     &target_turn_cold_to_warm,
+    &target_pending_before_bind,
+    &target_claim_then_crash,
+    &target_restart_with_backlog,
+    &target_memory_writer,
 };
 
 const struct target *

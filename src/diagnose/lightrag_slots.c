@@ -1,5 +1,6 @@
 #include "core/lease.h"
 #include "diagnose/targets.h"
+#include "diagnose/witness.h"
 #include "os/anchor.h"
 #include "os/file.h"
 
@@ -94,28 +95,6 @@ look(struct race *race, struct buf *why)
 	return OK;
 }
 
-static enum liveness
-witness_anchor(void *arg, const char *name)
-{
-	return anchor_liveness(arg, name, true);
-}
-
-static enum liveness
-witness_process(void *arg, const struct process *process)
-{
-	(void)arg;
-	return process_liveness(process);
-}
-
-static int64_t
-witness_awake(void *arg, char boot[BOOT_MAX])
-{
-	(void)arg;
-	if (clock_boot_name(boot) != OK)
-		boot[0] = '\0';
-	return clock_awake_ms();
-}
-
 /* One writer's way to a slot. */
 struct way {
 	struct race *race;
@@ -173,7 +152,7 @@ take_slot(struct engine *engine, struct way *way, struct buf *why)
 {
 	enum status status = paths_join(way->folder, sizeof way->folder, way->race->trial->folder, "store");
 
-	way->witness = (struct witness){witness_anchor, witness_process, witness_awake, way->folder};
+	way->witness = diagnose_witness(way->folder);
 	engine->witness = &way->witness;
 	/* with a server's store there is none of the trial's own */
 	if (status == OK)

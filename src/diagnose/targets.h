@@ -17,6 +17,10 @@ extern const struct target target_active_task;
 extern const struct target target_file_append;
 extern const struct target target_daily_header;
 extern const struct target target_derived_doc;
+extern const struct target target_pending_before_bind;
+extern const struct target target_claim_then_crash;
+extern const struct target target_restart_with_backlog;
+extern const struct target target_memory_writer;
 extern const struct target target_turn_cold;
 extern const struct target target_turn_cold_to_warm;
 

@@ -97,7 +97,7 @@ say(char out[TRIAL_TEXT], int64_t transcripts, int64_t turns, unsigned of)
 	if (turns == of)
 		snprintf(out + len, TRIAL_TEXT - len, "all");
 	else
-		snprintf(out + len, TRIAL_TEXT - len, "%lld of %u", (long long)turns, of);
+		snprintf(out + len, TRIAL_TEXT - len, "%lld/%u", (long long)turns, of);
 }
 
 static void

@@ -79,13 +79,32 @@ add_file(struct config *config, const char *path, struct buf *why)
 	return status;
 }
 
-/* Who misspelt `fail = closed` must not be left open in silence: past the built-in ones, the first `known`, [stile] has none. */
+/* Where names may be of one's own, the section that has the settings of all. */
+static const char *
+model_of(const char *section)
+{
+	return str_starts(section, "queue ") ? "queue" : section;
+}
+
+static bool
+is_known(const struct config *config, size_t known, const struct config_item *item)
+{
+	for (size_t i = 0; i < known; i++)
+		if (str_equal(config->items[i].section, model_of(item->section)) && str_equal(config->items[i].key, item->key))
+			return true;
+	return false;
+}
+
+/* Who misspelt `fail = closed` must not be left open in silence: these sections have the built-in settings, the first `known`. */
 static enum status
 check_names(const struct config *config, size_t known, struct buf *why)
 {
-	for (size_t i = known; i < config->count; i++)
-		if (str_equal(config->items[i].section, "stile"))
-			return why_not(why, BAD_CONFIG, "config: [stile] %s: there is no such setting", config->items[i].key);
+	for (size_t i = known; i < config->count; i++) {
+		const struct config_item *item = &config->items[i];
+
+		if ((str_equal(item->section, "stile") || str_equal(model_of(item->section), "queue")) && !is_known(config, known, item))
+			return why_not(why, BAD_CONFIG, "config: [%s] %s: there is no such setting", item->section, item->key);
+	}
 	return OK;
 }
 
@@ -96,6 +115,8 @@ check(const struct config *config, struct buf *why)
 	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
 	const char *exclusive = config_get(config, "stile", "exclusive"), *resident = config_get(config, "stile", "resident");
 	char section[LABEL_MAX + 20];
+	struct retention_terms keep;
+	struct queue_limits limits;
 	int64_t number, other;
 	enum status status = config_whole(config, "stile", "budget", &number, why);
 
@@ -118,7 +139,9 @@ check(const struct config *config, struct buf *why)
 	if (status == OK)
 		status = instruction_config(config, &number, &other, why);
 	if (status == OK)
-		status = retention_config(config, &number, &other, why);
+		status = retention_config(config, &keep, why);
+	if (status == OK)
+		status = queue_limits(config, "", &limits, why);
 	snprintf(section, sizeof section, "profile %.100s", profile);
 	if (status == OK && !config_has(config, section))
 		status = why_not(why, BAD_CONFIG, "config: [stile] profile = %s: there is no [%s]", profile, section);
@@ -153,6 +176,24 @@ enum status
 context_make_place(const struct context *context, struct buf *why)
 {
 	return context->address.url[0] == '\0' ? OK : file_make_folder(context->address.folder, 0700, NULL, why);
+}
+
+enum status
+context_anchor(struct context *context, bool stays, struct anchor *out, struct buf *why)
+{
+	struct db *db = context->engine.db;
+	char proof[WAKE_SIZE] = "";
+	size_t len;
+	enum status status = stays ? db->ops->prove(db, proof, why) : db->ops->listen(db, proof, why);
+
+	if (status == OK)
+		status = context_make_place(context, why);
+	if (status == OK)
+		status = anchor_take(out, context->address.folder, why);
+	len = strlen(out->name);
+	if (status == OK && stays && proof[0] != '\0')
+		snprintf(out->name + len, sizeof out->name - len, "%c%s", LEASE_PROOF, proof);
+	return status;
 }
 
 enum status

@@ -1,5 +1,6 @@
 #include "clients/client.h"
 #include "core/audit.h"
+#include "core/queue.h"
 #include "core/session.h"
 #include "os/clock.h"
 #include "os/command.h"
@@ -17,6 +18,7 @@
 #define SKEW_MS 5000
 #define SELFTEST_LIMIT_MS 10000
 #define AGENTS_MAX 64
+#define QUEUE_IDLE_MS ((int64_t)3600 * 1000)
 
 /* `doctor`: looks at everything that coordination stands on, and says for each what is wrong and what to do. */
 struct examination {
@@ -77,7 +79,7 @@ report_facts(struct examination *exam)
 		*equals = '\0';
 		if ((str_equal(line, "quick_check") && strcmp(equals + 1, "ok") != 0) ||
 		    (str_equal(line, "journal_mode") && strcmp(equals + 1, "wal") != 0) ||
-		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0) ||
+		    (str_equal(line, "synchronous") && strcmp(equals + 1, "1") != 0 && strcmp(equals + 1, "2") != 0) ||
 		    (str_equal(line, "fsync") && strcmp(equals + 1, "on") != 0) ||
 		    (str_equal(line, "rights") && strcmp(equals + 1, "ok") != 0) ||
 		    (str_equal(line, "row_security") && strcmp(equals + 1, "ok") != 0))
@@ -194,6 +196,54 @@ check_mirrors(struct examination *exam)
 	buf_release(&why);
 }
 
+/* A queue that is full, or soon will be, or at which nobody works. */
+static void
+report_queue(struct examination *exam, const json_t *queue)
+{
+	int64_t items = json_whole(queue, "items", 0), bytes = json_whole(queue, "bytes", 0), dead = json_whole(queue, "dead", 0);
+	int64_t items_max = json_whole(queue, "items_max", 0), bytes_max = json_whole(queue, "bytes_max", 0);
+	int64_t age_max_ms = json_whole(queue, "age_max_ms", 0);
+	int64_t age_ms = items == 0 ? 0 : clock_wall_ms() + exam->skew_ms - json_whole(queue, "oldest_ms", 0);
+	bool full = (items_max > 0 && items >= items_max) || (bytes_max > 0 && bytes >= bytes_max) ||
+	            (age_max_ms > 0 && age_ms > age_max_ms);
+	bool filling = (items_max > 0 && items >= items_max / 10 * 8) || (bytes_max > 0 && bytes >= bytes_max / 10 * 8);
+	bool idle = items > json_whole(queue, "held", 0) && json_whole(queue, "claimed", 0) == 0 && age_ms > QUEUE_IDLE_MS;
+	char name[QUEUE_NAME_MAX + 20], age[40];
+
+	snprintf(name, sizeof name, "queue %s", json_text(queue, "queue", ""));
+	str_ago(age, sizeof age, age_ms);
+	report(exam, name, full ? BAD : filling || idle || dead > 0 ? ODD : FINE,
+	       "%lld items, the oldest of %s, %lld held, %lld dead%s", (long long)items, age,
+	       (long long)json_whole(queue, "held", 0), (long long)dead,
+	       full      ? "; it is full, and nothing more is taken in"
+	       : filling ? "; it fills up"
+	       : idle    ? "; nobody works on it: see `stile queue work`"
+	       : dead > 0 ? "; see `stile queue dead`"
+	                  : "");
+}
+
+static enum status
+rule_queues(struct txn *txn, void *queues, struct buf *why)
+{
+	return queue_stats(txn, NULL, queues, why);
+}
+
+static void
+check_queues(struct examination *exam)
+{
+	json_t *queues = json_array();
+	const json_t *queue;
+	struct buf why;
+	size_t i;
+
+	buf_init(&why, WHY_MAX);
+	if (exam->call->context->engine_open && engine_read(&exam->call->context->engine, rule_queues, queues, &why) != OK)
+		report(exam, "queues", BAD, "%s", why.data);
+	json_array_foreach(queues, i, queue) report_queue(exam, queue);
+	json_decref(queues);
+	buf_release(&why);
+}
+
 /*
  * Sends the reserved tool through the command line as the client's settings have it, and looks at the form of the denial:
  * Claude Code blocks at status 2 with a reason on stderr and nothing on stdout, and at nothing else that we use.
@@ -300,6 +350,7 @@ run_doctor(struct call *call)
 	check_store(&exam);
 	check_resident(&exam);
 	check_mirrors(&exam);
+	check_queues(&exam);
 	if (install_state(call->context, check_worktree, &exam) != OK)
 		report(&exam, "worktrees", BAD, "%s: the worktrees can't be listed", call->context->place.root);
 	check_agents(&exam);

@@ -322,28 +322,6 @@ add_held(struct hold *hold)
 	plan_renewal(hold);
 }
 
-/*
- * The anchor, and for those on other machines what shows them that our connection stays.  The store is asked first: without one
- * nothing is made here.
- */
-static enum status
-drop_anchor(struct hold *hold, bool stays, struct buf *why)
-{
-	struct db *db = hold->context->engine.db;
-	char proof[WAKE_SIZE] = "";
-	size_t len;
-	enum status status = stays ? db->ops->prove(db, proof, why) : db->ops->listen(db, proof, why);
-
-	if (status == OK)
-		status = context_make_place(hold->context, why);
-	if (status == OK)
-		status = anchor_take(&hold->anchor, hold->context->address.folder, why);
-	len = strlen(hold->anchor.name);
-	if (status == OK && stays && proof[0] != '\0')
-		snprintf(hold->anchor.name + len, sizeof hold->anchor.name - len, "%c%s", LEASE_PROOF, proof);
-	return status;
-}
-
 enum status
 hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_ms, bool stays, struct lease *other,
           struct buf *why)
@@ -355,7 +333,7 @@ hold_take(struct hold *hold, struct lease_ask *asks, size_t count, int64_t wait_
 	if (count > HOLD_MAX)
 		return why_not(why, BAD_INPUT, "at most %d at a time", HOLD_MAX);
 	if (stays || wait_ms > 0)
-		status = drop_anchor(hold, stays, why);
+		status = context_anchor(hold->context, stays, &hold->anchor, why);
 	/* everybody in the same order: nobody holds what another waits for who holds what he waits for */
 	qsort(asks, count, sizeof *asks, by_name);
 	for (size_t i = 0; i < count && status == OK; i++) {

@@ -6,6 +6,7 @@
 
 #include "os/anchor.h"
 #include "verbs/caller.h"
+#include "verbs/kept_run.h"
 
 #define HOLD_MAX 16
 #define HOLD_WAIT_MS 30000    /* of a `run` form without --wait */
@@ -62,25 +63,14 @@ enum status hold_release(struct hold *hold, struct buf *why) MUST_CHECK;
  */
 enum status hold_back_out(struct hold *hold, enum status status, struct buf *why) MUST_CHECK;
 
-struct held_command {
-	char *const *words;
-	bool alone;                    /* it doesn't hold the anchor, nor does what it leaves running */
-	const char *env[HELD_ENV_MAX]; /* besides ours, as in launch_env */
-	/* In its process, before it is the command, with our memory: whether it can be.  NULL = nothing. */
-	bool (*in_child)(void *arg);
-	void (*started)(void *arg); /* when it was made, or couldn't be; NULL = nothing */
-	void *arg;
-};
-
 /*
- * Runs a command while they are held: it holds the anchor too, is sent KILL when we die, and is ended when they are lost.
- * *exit: its status as a shell gives it, 126, 127 when it can't be run.  HELD: lost, *exit is 123.  IO_FAILED: it was not run.
- * Its environment says STILE_FENCE and STILE_SLOT of the first, and STILE_CHAIN.
+ * Runs a command while they are held: kept_run.  Its environment says STILE_FENCE and STILE_SLOT of the first, and STILE_CHAIN; at
+ * most HELD_ENV_MAX of its own.
  */
-enum status hold_command(struct hold *hold, const struct held_command *command, int *exit, struct buf *why) MUST_CHECK;
+enum status hold_command(struct hold *hold, const struct kept_command *command, int *exit, struct buf *why) MUST_CHECK;
 
 /* The same, and gives all back in the end. */
-enum status hold_run(struct hold *hold, const struct held_command *command, int *exit, struct buf *why) MUST_CHECK;
+enum status hold_run(struct hold *hold, const struct kept_command *command, int *exit, struct buf *why) MUST_CHECK;
 
 /* As hold_command, with the descriptors that it reads and writes. */
 enum status hold_filter(struct hold *hold, char *const *command, int in, int out, int *exit, struct buf *why) MUST_CHECK;

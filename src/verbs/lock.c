@@ -129,7 +129,7 @@ run_run(struct call *call)
 	struct sidecar sidecar = {-1, -1};
 	int64_t began_ms = clock_boot_ms();
 	struct work work = {.call = call};
-	struct held_command command;
+	struct kept_command command;
 	struct hold hold;
 	int64_t ours = json_whole(call->args, "status", -1);
 	enum status status = read_asks(&work, HOLD_RUN_TTL_MS);
@@ -140,7 +140,7 @@ run_run(struct call *call)
 		status = take(&work, &hold, HOLD_WAIT_MS, true);
 	if (status == OK && arg(call, "sidecar") != NULL)
 		status = take_sidecar(&work, &hold, began_ms, &sidecar);
-	command = (struct held_command){.words = call->command, .alone = json_truth(call->args, "close")};
+	command = (struct kept_command){.words = call->command, .alone = json_truth(call->args, "close")};
 	if (status == OK)
 		status = hold_run(&hold, &command, &call->exit, call->why);
 	sidecar_leave(&sidecar);

@@ -2,6 +2,7 @@
 
 #include "core/retention.h"
 #include "verbs/install.h"
+#include "verbs/payload.h"
 
 struct reaping {
 	struct session_list dead; /* as they were when their processes were looked at */
@@ -100,7 +101,11 @@ reap_old(struct context *context, struct retention *removed, struct buf *why)
 	enum status status = engine_read(&context->engine, look_for_old, &due, why);
 
 	*removed = (struct retention){0};
-	return status == OK && due ? engine_run(&context->engine, remove_old, removed, why) : status;
+	if (status == OK && due)
+		status = engine_run(&context->engine, remove_old, removed, why);
+	if (status == OK)
+		payload_sweep(context);
+	return status;
 }
 
 void

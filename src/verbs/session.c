@@ -1,5 +1,7 @@
 #include "core/binding.h"
 #include "core/session.h"
+#include "core/turn.h"
+#include "verbs/await.h"
 #include "verbs/exclusive.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
@@ -11,6 +13,7 @@ struct work {
 	struct session_list list;
 	struct binding binding;
 	struct caller caller;
+	char value[ID_MAX + 1]; /* to be bound */
 	bool flag;
 	bool came; /* by this call: it wasn't live */
 };
@@ -210,13 +213,30 @@ rule_bind(struct txn *txn, void *data, struct buf *why)
 	struct call *call = work->call;
 	struct binding_ask ask = {.session = arg(call, "session"),
 	                          .slot = arg(call, "slot"),
-	                          .value = arg(call, "value"),
+	                          .value = work->value,
 	                          .rebind = json_truth(call->args, "rebind"),
-	                          .distinct = json_truth(call->args, "distinct")};
+	                          .distinct = json_truth(call->args, "distinct"),
+	                          .placeholder = json_truth(call->args, "placeholder")};
 
 	if (work->caller.actor[0] != '\0')
 		txn->actor = work->caller.actor;
 	return binding_set(txn, &ask, &work->binding, why);
+}
+
+/* The one that is given; or for a provider that never gives one, always the same and nobody else's. */
+static enum status
+choose_value(struct work *work)
+{
+	struct call *call = work->call;
+	const char *given = arg(call, "value"), *slot = arg(call, "slot");
+	bool synthetic = json_truth(call->args, "synthetic"), placeholder = json_truth(call->args, "placeholder");
+
+	if ((given != NULL) == synthetic)
+		return why_not(call->why, USAGE, "session bind: either a value or --synthetic");
+	if (placeholder && (synthetic || str_equal(slot, SLOT_CONVERSATION) || str_equal(slot, SLOT_RESUME)))
+		return why_not(call->why, USAGE, "a placeholder is a given value, and none that a client is resumed by");
+	snprintf(work->value, sizeof work->value, synthetic ? "synthetic-%s" : "%s", synthetic ? arg(call, "session") : given);
+	return synthetic ? OK : str_check_id("the value", given, ID_MAX, call->why);
 }
 
 static enum status
@@ -228,7 +248,7 @@ run_bind(struct call *call)
 	if (status == OK)
 		status = str_check_id("the slot's name", arg(call, "slot"), LABEL_MAX, call->why);
 	if (status == OK)
-		status = str_check_id("the value", arg(call, "value"), ID_MAX, call->why);
+		status = choose_value(&work);
 	if (status == OK)
 		status = context_open(call->context, false, call->why);
 	/* one that can't be told apart is the user's */
@@ -428,13 +448,24 @@ static const struct param one_params[] = {
 static const struct param bind_params[] = {
     {"session", PARAM_TEXT, "SESSION", "whose id it is", true, true, false},
     {"slot", PARAM_TEXT, "SLOT", "what kind of id: conversation, resume, memory, ...", true, true, false},
-    {"value", PARAM_TEXT, "VALUE", "the id", true, true, false},
+    {"value", PARAM_TEXT, "VALUE", "the id", true, false, false},
     {"rebind", PARAM_FLAG, NULL, "a bound slot gets it as its next generation", false, false, false},
     {"distinct", PARAM_FLAG, NULL, "the slot never takes a client's own id, from now on", false, false, false},
+    {"synthetic", PARAM_FLAG, NULL, "instead of a value: one made for this session, for who never gives an id", false, false, false},
+    {"placeholder", PARAM_FLAG, NULL, "it stands for an id that isn't known yet: what is bound next takes its place, without a trace",
+     false, false, false},
 };
 static const struct param end_params[] = {
     {"session", PARAM_TEXT, "SESSION", "which; default: the caller's own", true, false, false},
     {"reason", PARAM_TEXT, "TEXT", "why", false, false, false},
+};
+
+static const struct param await_params[] = {
+    {"session", PARAM_TEXT, "SESSION", "the session", true, true, false},
+    {"slot", PARAM_TEXT, "SLOT", "the slot", true, true, false},
+    {"wait", PARAM_DURATION, "D", "at most so long; default: not at all, and answered with when to try again", false, false, false},
+    {"tries", PARAM_WHOLE, "N", "so many tries, 100 ms after the first and each time twice as long, woken at once when it is bound", false,
+     false, false},
 };
 
 static const struct verb verbs[] = {
@@ -444,6 +475,7 @@ static const struct verb verbs[] = {
      PARAMS(list_params), run_list},
     {"session show", "one session", DOES_READ, NULL, PARAMS(one_params), run_show},
     {"session bind", "bind an id that others gave a session; the first one wins", DOES_WRITE, NULL, PARAMS(bind_params), run_bind},
+    {"session await", "wait until a slot of a session is bound", DOES_READ | DOES_WRITE, NULL, PARAMS(await_params), await_run},
     {"session bindings", "every id a session was given, in generations", DOES_READ, "slot generation value bound_by",
      PARAMS(one_params), run_bindings},
     {"session heartbeat", "a sign of life", DOES_WRITE, NULL, PARAMS(one_params), run_heartbeat},

@@ -1,5 +1,6 @@
 #include "core/copy.h"
 #include "verbs/install.h"
+#include "verbs/payload.h"
 #include "verbs/tables.h"
 
 #define FACTS_MAX ((size_t)64 << 10)
@@ -258,7 +259,7 @@ static enum status
 copy_between(struct call *call, struct context *target, const char *to)
 {
 	char source_name[TEXT_MAX + 1], target_name[TEXT_MAX + 1];
-	struct copy_ask ask = {source_name, target_name, json_truth(call->args, "keep")};
+	struct copy_ask ask = {source_name, target_name, json_truth(call->args, "keep"), payload_gather, call->context};
 	struct copy_count counts[COPY_TABLES_MAX];
 	json_t *made = json_object();
 	enum status status;

@@ -1,13 +1,9 @@
-#include "clients/reply.h"
-#include "os/file.h"
 #include "os/tee.h"
+#include "verbs/command_reply.h"
 #include "verbs/turn.h"
 
 #include <unistd.h>
 
-#define OUTPUT_MAX ((size_t)64 << 20) /* of a command's, searched for its id */
-#define ERRORS_MAX ((size_t)1 << 20)
-#define REST_MS 2000 /* for what it left running to stop printing */
 #define HOLE "{resume}"
 
 /* The command of one attempt. */
@@ -104,7 +100,7 @@ attempt_release(struct attempt *attempt)
 }
 
 static void
-tell_turn(struct attempt *attempt, struct held_command *command)
+tell_turn(struct attempt *attempt, struct kept_command *command)
 {
 	const struct turn *turn = &attempt->work->turn;
 
@@ -120,26 +116,26 @@ static enum status
 run_once(struct attempt *attempt, int *exit, struct buf *why)
 {
 	struct turn_work *work = attempt->work;
-	struct held_command command = {.in_child = in_child, .started = started, .arg = attempt};
+	struct kept_command command = {.in_child = in_child, .started = started, .arg = attempt};
 	enum status status;
 
-	buf_init(&attempt->printed, OUTPUT_MAX);
-	buf_init(&attempt->errors, ERRORS_MAX);
+	buf_init(&attempt->printed, COMMAND_OUTPUT_MAX);
+	buf_init(&attempt->errors, COMMAND_ERRORS_MAX);
 	attempt->words = make_words(work->call->command, work->turn.resume);
 	if (attempt->words == NULL)
 		return why_not(why, NO_MEMORY, "out of memory");
 	command.words = attempt->words;
 	tell_turn(attempt, &command);
-	status = tee_begin(&attempt->out, STDOUT_FILENO, OUTPUT_MAX, why);
-	if (status == OK && (status = tee_begin(&attempt->err, STDERR_FILENO, ERRORS_MAX, why)) != OK) {
+	status = tee_begin(&attempt->out, STDOUT_FILENO, COMMAND_OUTPUT_MAX, why);
+	if (status == OK && (status = tee_begin(&attempt->err, STDERR_FILENO, COMMAND_ERRORS_MAX, why)) != OK) {
 		tee_started(&attempt->out);
 		tee_end(&attempt->out, 0, &attempt->printed);
 	}
 	if (status != OK)
 		return status;
 	status = hold_command(&work->hold, &command, exit, why);
-	tee_end(&attempt->out, REST_MS, &attempt->printed);
-	tee_end(&attempt->err, REST_MS, &attempt->errors);
+	tee_end(&attempt->out, COMMAND_REST_MS, &attempt->printed);
+	tee_end(&attempt->err, COMMAND_REST_MS, &attempt->errors);
 	return status;
 }
 
@@ -176,27 +172,6 @@ run_command(struct attempt *attempt, int *exit, struct buf *why)
 	return run_once(attempt, exit, why);
 }
 
-/* A single line. */
-static enum status
-read_id_file(const char *path, struct reply *reply, struct buf *why)
-{
-	struct buf text;
-	enum status status;
-
-	buf_init(&text, ID_MAX + 2);
-	status = file_read(path, &text, why);
-	if (status == OK && text.len > 0)
-		status = str_check_long(path, text.data, text.len, why);
-	while (status == OK && text.len > 0 && strchr("\r\n", text.data[text.len - 1]) != NULL)
-		text.data[--text.len] = '\0';
-	if (status == OK)
-		status = str_check_id("the id in --id-file", text.data, ID_MAX, why);
-	if (status == OK)
-		snprintf(reply->id, sizeof reply->id, "%s", text.data);
-	buf_release(&text);
-	return status;
-}
-
 static enum status
 rule_bind(struct txn *txn, void *data, struct buf *why)
 {
@@ -230,14 +205,10 @@ end_turn(struct attempt *attempt, int exit, struct buf *why)
 	const char *path = json_text(work->call->args, "id_file", NULL);
 	struct reply reply;
 	struct buf missing;
-	enum status status, read = OK;
+	enum status status, read;
 
 	buf_init(&missing, WHY_MAX);
-	reply_read(attempt->printed.data, attempt->printed.len, TURN_TEXT_MAX, &reply);
-	if (path != NULL) {
-		reply.id[0] = '\0';
-		read = read_id_file(path, &reply, &missing);
-	}
+	read = command_reply(&attempt->printed, path, TURN_TEXT_MAX, &reply, &missing);
 	work->end = (struct turn_end){.session = work->session,
 	                              .fence = work->turn.fence,
 	                              .slot = work->turn.slot,

@@ -5,7 +5,7 @@
 static const struct verb_table *const tables[] = {
     &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric,
     &verbs_instruction, &verbs_legacy, &verbs_audit, &verbs_diagnose, &verbs_view, &verbs_turn, &verbs_lock, &verbs_task,
-    &verbs_token, &verbs_file, &verbs_store,
+    &verbs_token, &verbs_file, &verbs_queue, &verbs_store,
 };
 
 const struct verb *
@@ -33,7 +33,13 @@ verb_find(const char *name)
 bool
 param_is_long(const struct param *param)
 {
-	return param->type == PARAM_LONG || param->type == PARAM_BODY;
+	return param->type == PARAM_LONG || param->type == PARAM_BODY || param->type == PARAM_PAYLOAD;
+}
+
+size_t
+param_limit(const struct param *param)
+{
+	return param->type == PARAM_LONG ? LONG_TEXT_MAX : param->type == PARAM_BODY ? BODY_MAX : PAYLOAD_MAX;
 }
 
 void
@@ -71,8 +77,8 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 			wanted = "a text";
 		else if (strlen(json_string_value(value)) != json_string_length(value))
 			wanted = "a text without a NUL byte";
-		else if (param->type == PARAM_BODY && json_string_length(value) > BODY_MAX)
-			return why_not(why, BAD_INPUT, "%s is longer than %zu bytes", param->name, BODY_MAX);
+		else if (param->type != PARAM_LONG && param_is_long(param) && json_string_length(value) > param_limit(param))
+			return why_not(why, BAD_INPUT, "%s is longer than %zu bytes", param->name, param_limit(param));
 	} else if (param->type == PARAM_WHOLE || param->type == PARAM_DURATION) {
 		if (!json_is_integer(value) || json_integer_value(value) < 0)
 			wanted = param->type == PARAM_WHOLE ? "a whole number, 0 or more" : "a duration in milliseconds";
@@ -156,6 +162,7 @@ verb_run(const struct verb *verb, struct call *call)
 void
 verb_refusal(json_t *result, enum status status, const struct buf *why)
 {
-	json_object_set_new(result, "error", json_string(status_row(status)->word));
+	if (json_object_get(result, "error") == NULL)
+		json_object_set_new(result, "error", json_string(status_row(status)->word));
 	json_object_set_new(result, "hint", json_lossy(why->data, why->len));
 }

@@ -1,7 +1,6 @@
 /*
  * A verb is one operation, stated once: name, parameters, help, what it does, from where it can be reached, and its function.
  * The command line, help, manual page and completions are made from the table; so will be HTTP routes and MCP tools.
- *
  * To add one: a function and a row in its noun's file (verbs/NOUN.c).  A new file's table stands in tables.h and verb.c.
  * A verb never prints: it fills `result`, a JSON object, and for a no or a failure gives its reason in `why`.
  */
@@ -12,6 +11,7 @@
 #include "base/str.h"
 #include "core/engine.h"
 #include "core/lease.h"
+#include "os/anchor.h"
 #include "os/paths.h"
 #include "os/process.h"
 
@@ -54,6 +54,12 @@ enum status context_open(struct context *context, bool make, struct buf *why) MU
 enum status context_make_place(const struct context *context, struct buf *why) MUST_CHECK;
 
 /*
+ * An anchor of this process; and, if it `stays` to prove what is held by it, for those on other machines what shows them that our
+ * connection is there.  The store is asked first: without one nothing is made here.  STORE_DOWN, IO_FAILED.
+ */
+enum status context_anchor(struct context *context, bool stays, struct anchor *out, struct buf *why) MUST_CHECK;
+
+/*
  * The settings alone, for when the store can't be opened.  BAD_CONFIG with `why`: *config then holds what could be read.  The
  * caller releases it in any case.
  */
@@ -62,14 +68,15 @@ void context_release(struct context *context, bool process_ends);
 
 /*
  * A long text of at most LONG_TEXT_MAX bytes may on the command line also come from a file, --NAME-file F, or from stdin, `-`.
- * So may a body, of at most BODY_MAX bytes, which is kept to the byte: newlines at its end are of it.
- * A pair is "KEY=VALUE"; given several times it is not taken apart at commas.  A command is all the words after `--`, of any
- * bytes: it comes as call->command, from the command line alone.
+ * So may a body (BODY_MAX) and a payload (PAYLOAD_MAX; not given, it comes from stdin), which are kept to the byte.  A pair is
+ * "KEY=VALUE"; given several times it is not taken apart at commas.  A command is all words after `--`, of any bytes: it comes
+ * as call->command, from the command line alone.
  */
 enum param_type {
 	PARAM_TEXT,
 	PARAM_LONG,
 	PARAM_BODY,
+	PARAM_PAYLOAD,
 	PARAM_PAIR,
 	PARAM_WHOLE,
 	PARAM_NUMBER,
@@ -79,6 +86,7 @@ enum param_type {
 };
 #define LONG_TEXT_MAX ((size_t)64 << 10)
 #define BODY_MAX ((size_t)1 << 20)
+#define PAYLOAD_MAX ((size_t)16 << 20)
 
 struct param {
 	const char *name;        /* "client-session"; in JSON the same with _ for - */
@@ -121,8 +129,9 @@ struct verb {
 	enum status (*run)(struct call *call);
 };
 
-/* Whether it is a text that may come from a file. */
+/* Whether it is a text that may come from a file; and the most bytes that it may have. */
 bool param_is_long(const struct param *param);
+size_t param_limit(const struct param *param);
 
 /* A parameter's key in JSON, and back. */
 void param_key(const struct param *param, char out[LABEL_MAX + 1]);
@@ -132,7 +141,7 @@ const struct param *param_find(const struct verb *verb, const char *key);
 const struct verb *verb_find(const char *name);
 const struct verb *verb_nth(size_t n);
 
-/* Adds what a no or a failure says of itself: {"error":...,"hint":...}. */
+/* Adds what a no or a failure says of itself, {"error":...,"hint":...}, unless the verb has said a narrower "error". */
 void verb_refusal(json_t *result, enum status status, const struct buf *why);
 
 /* Checks `args` (unknown, missing, wrong type: USAGE or BAD_INPUT with `why`) and runs it. */

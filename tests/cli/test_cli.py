@@ -163,7 +163,8 @@ class Statuses(Base):
         """69"""
         repo = self.another_repo(guarded=False)
         values = {"--client": "c", "--client-session": "s", "SESSION": "s", "SLOT": "s", "VALUE": "v", "NAME": "n", "N": "1",
-                  "TEXT": "t", "ID": "inst_001", "--version": "1", "--fence": "1", "PATH": "."}
+                  "TEXT": "t", "ID": "q/1", "--version": "1", "--fence": "1", "PATH": ".",
+                  "QUEUE": "q", "--payload": "p", "--generation": "1"}
         for verb in self.verbs():
             if verb in WITHOUT_STORE:
                 continue
@@ -173,6 +174,8 @@ class Statuses(Base):
                 words += [option, values[option]] if option else [values[placeholder]]
             if verb == "store copy":
                 words = ["--to", "/nowhere"]
+            if verb == "session bind":
+                words += ["v"]
             # what runs a command has statuses that hardly any command has itself
             command = ["--", "true"] if usage.endswith(" -- CMD...") else []
             # that a server has none is known at the first rule, after these have looked at what they are given

@@ -10,7 +10,8 @@ import unittest
 import stile_test
 
 TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history", "token-opus", "token-bash",
-           "lightrag-slots", "task-start", "active-task", "file-append", "daily-header", "derived-doc", "turn-cold", "turn-cold-to-warm"]
+           "lightrag-slots", "task-start", "active-task", "file-append", "daily-header", "derived-doc", "turn-cold", "turn-cold-to-warm",
+           "pending-before-bind", "claim-then-crash", "restart-with-backlog", "memory-writer"]
 LOSS = {"file-append": "TORN"}  # others: LAST_WRITER_WINS
 
 

@@ -325,7 +325,9 @@ class Teams(OnServer):
 class Migration(OnServer):
     # by its number, what a store has not yet before the last schema file
     LAST = {4: (None, "ALTER TABLE project DROP COLUMN moved, DROP COLUMN moved_to"),
-            7: (("task", "active_task", "token"), "DROP TABLE task, active_task, token")}
+            7: (("task", "active_task", "token"), "DROP TABLE task, active_task, token"),
+            8: (("waiter", "queue", "queue_item", "queue_payload"),
+                "DROP TABLE waiter, queue, queue_item, queue_payload; ALTER TABLE binding DROP COLUMN placeholder")}
 
     def newest(self):
         return int(self.rows("SELECT schema FROM store")[0])

@@ -68,7 +68,7 @@ def link(folder, *main):
     source, program = os.path.join(folder, "starving.c"), os.path.join(folder, "program")
     with open(source, "w", encoding="utf-8") as file:
         file.write(STARVING)
-    libraries = subprocess.run(["pkg-config", "--libs", "sqlite3", "jansson", "inih"], check=True, capture_output=True, text=True).stdout
+    libraries = subprocess.run(["pkg-config", "--libs", "sqlite3", "jansson", "inih", "libsodium"], check=True, capture_output=True, text=True).stdout
     done = subprocess.run(
         [os.environ.get("CC", "cc"), "-O1", "-no-pie", *(CHECKED if stile_test.FAULTS else PLAIN),
          "-I" + os.path.join(stile_test.TOP, "include"), "-o", program, source, *main, os.path.join(BUILD, "libstile.a"), *shlex.split(libraries), "-lm", "-lpthread"],

@@ -31,7 +31,7 @@ class Demo(stile_test.Case):
         guarded = re.findall(r" guarded .* (\w+)$", done.stdout, re.M)
         self.assertTrue(len(guarded) >= 7 and set(guarded) == {"SAFE"}, guarded)
         self.assertIn("  %s init " % stile, done.stdout)
-        self.assertLessEqual(done.stdout.count("\n"), 60)
+        self.assertLessEqual(done.stdout.count("\n"), 90)
         self.assertTrue(all(len(line) <= 100 for line in done.stdout.splitlines() if stile not in line), done.stdout)
         self.assertEqual(os.listdir(self.repo.env["TMPDIR"]), [])
         self.assertFalse(os.path.exists(self.repo.store))

@@ -3,11 +3,14 @@
  * targets made to go wrong (a guard that doesn't guard, a writer that dies or hangs) are told, never shown as SAFE.
  * R122, R123, R125
  *
+ * Time limit: 300 s
+ *
  * The anomaly: A and B read the same state; both write back what they made of it; the later write takes away the earlier.
  */
 #include "core/metric.h"
 #include "diagnose/diagnose.h"
 #include "library.h"
+#include "lib/codebase.h"
 #include "lib/postgres.h"
 #include "lib/scratch.h"
 #include "lib/store.h"
@@ -56,14 +59,15 @@ static void
 with_any_number_of_writers_the_unguarded_lose_and_the_guarded_are_safe(void **state)
 {
 	const struct target *targets[TARGETS_MAX];
-	static const unsigned writers[] = {2, 3, 16};
+	static const unsigned writers[] = {2, 16, 3};
+	size_t rounds = share_is_full() ? 3 : 2;
 	struct diagnosis rows[TARGETS_MAX * 2];
 	size_t count = 0;
 
 	while (count < TARGETS_MAX && (targets[count] = diagnose_nth(count)) != NULL)
 		count++;
 	assert_in_range(count, 7, TARGETS_MAX - 1);
-	for (size_t i = 0; i < sizeof writers / sizeof *writers; i++) {
+	for (size_t i = 0; i < rounds; i++) {
 		run(targets, count, writers[i], DIAGNOSE_LIMIT_MS, rows);
 		for (size_t j = 0; j < count * 2; j++) {
 			assert_int_equal(rows[j].guarded, j % 2);
