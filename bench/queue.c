@@ -65,6 +65,8 @@ ours_open(const void *arg, int number)
 		fprintf(stderr, "queue: %s\n", why);
 		return NULL;
 	}
+	/* what drives us hosts them all */
+	setenv("STILE_SESSION", session, 1);
 	fill_payload(payload);
 	client->take = where->take;
 	snprintf(client->parameters, sizeof client->parameters,

@@ -114,13 +114,21 @@ def measure_pair(bench, scene, name, bar, ours, peer, count):
             name, who, figure(median(rate)), figure(min(rate)), figure(max(rate)), len(rate), *worst))
 
 
+def configure(scene, text):
+    folder = os.path.join(scene.env["HOME"], ".config", "stile")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "config"), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def measure_long(bench, scene, full):
     folders = []
     for one in (scene, full):
+        configure(one, "[queue]\nitems = 0\nbytes = 0\n")
         folders.append(one.events("hook", 1 << 10))
         one.meet(folders[-1])
     # what is claimed from the short one must be there, too
-    fill_queue(scene, "bench", 2000 if bench.options.short else 40000, sessions_of(folders[0]))
+    fill_queue(scene, "bench", 20000 if bench.options.short else 100000, sessions_of(folders[0]))
     fill_queue(full, "bench", LONG, sessions_of(folders[1]))
     for verb in ("put", "take"):
         name = "queue of %s items, %s: a short one's / its rate" % (format(LONG, ","), verb if verb == "put" else "take and ack")
@@ -181,9 +189,7 @@ def fill_old(scene):
 def measure_old(bench, scene, old):
     # what is so old would be removed along the way
     for one in (scene, old):
-        os.makedirs(os.path.join(one.env["HOME"], ".config", "stile"))
-        with open(os.path.join(one.env["HOME"], ".config", "stile", "config"), "w", encoding="utf-8") as file:
-            file.write("[stile]\nkeep_sessions = 20000d\nkeep_audit = 20000d\n")
+        configure(one, "[stile]\nkeep_sessions = 20000d\nkeep_audit = 20000d\n")
     fill_old(old)
     hooks = []
     for one in (scene, old):
