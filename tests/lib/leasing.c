@@ -45,6 +45,13 @@ act(struct leasing *leasing, const char *actor)
 	return txn;
 }
 
+void
+leasing_init(struct leasing *leasing)
+{
+	leasing->boot = "this-boot";
+	leasing->witness = (struct witness){of_anchor, of_process, awake, leasing};
+}
+
 int
 leasing_set_up(void **state)
 {
@@ -53,8 +60,7 @@ leasing_set_up(void **state)
 	if (leasing == NULL)
 		return -1;
 	bench_init(&leasing->bench);
-	leasing->boot = "this-boot";
-	leasing->witness = (struct witness){of_anchor, of_process, awake, leasing};
+	leasing_init(leasing);
 	*state = leasing;
 	return 0;
 }

@@ -70,6 +70,25 @@ extern const struct linear_model linear_token;
 enum { TASK_CLAIM = LEASE_ACQUIRE, TASK_RENEW = LEASE_RENEW, TASK_RELEASE = LEASE_RELEASE, TASK_DIE = LEASE_DIE, TASK_DONE };
 extern const struct linear_model linear_task;
 
+/*
+ * A queue of at most LINEAR_QUEUE_MAX items, more are refused (HELD): of one line, of which the first alone is to be had, or a heap
+ * of items that wait for nobody.  A claim of `asked` has generation `wrote`; one is got as item `got` with generation `slot`, HELD when
+ * there is nothing.  A look tells how many there are (`got`), and are claimed (`slot`).
+ */
+#define LINEAR_QUEUE_MAX 4
+enum {
+	QUEUE_TAKE = LEASE_ACQUIRE,
+	QUEUE_RENEW = LEASE_RENEW,
+	QUEUE_NACK = LEASE_RELEASE,
+	QUEUE_DIE = LEASE_DIE,
+	QUEUE_ACK = TASK_DONE,
+	QUEUE_PUT,
+	QUEUE_LOOK,
+	QUEUE_ACK_AGAIN
+};
+extern const struct linear_model linear_line;
+extern const struct linear_model linear_heap;
+
 struct linear_verdict {
 	bool good;
 	size_t operations;

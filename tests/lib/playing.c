@@ -1,7 +1,5 @@
 #include "lib/playing.h"
 
-#define SHORT_MS 20 /* a lease or token that is left to pass */
-#define LONG_MS 60000
 #define TOKEN_MS 2000  /* those left armed are soon no more: a store has so many and no more */
 #define GENERATIONS 30 /* of a token; then another */
 
@@ -39,11 +37,10 @@ move_on(struct player *player, struct lane *lane)
 		actor_calls(&player->actor, lane->resource, LEASE_DIE, 0);
 }
 
-/* Mostly not at all or for a moment; now and then so long that what is short passes meanwhile. */
-static unsigned
-patience_ms(struct player *player)
+unsigned
+player_patience_ms(struct player *player)
 {
-	static const unsigned waits[] = {0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 6, 6, SHORT_MS + 10};
+	static const unsigned waits[] = {0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 6, 6, PLAY_SHORT_MS + 10};
 
 	return waits[actor_throw(&player->actor, sizeof waits / sizeof *waits)];
 }
@@ -53,7 +50,7 @@ acquire(struct player *player, const struct held *held, struct lane *lane)
 {
 	char process[40] = "", slots[20] = "";
 	struct linear_op *op;
-	unsigned wait = patience_ms(player);
+	unsigned wait = player_patience_ms(player);
 	enum stile_status status;
 	json_t *document;
 
@@ -62,7 +59,7 @@ acquire(struct player *player, const struct held *held, struct lane *lane)
 	if (held == &locks)
 		snprintf(slots, sizeof slots, ",\"slots\":%d", lane->resource == LANES - 1 ? 2 : 1);
 	/* one that waits might be granted it and lose it before it looks, and is told only that its wait is over */
-	lane->ttl_ms = wait == 0 && player->pid == 0 && actor_throw(&player->actor, 2) == 0 ? SHORT_MS : LONG_MS;
+	lane->ttl_ms = wait == 0 && player->pid == 0 && actor_throw(&player->actor, 2) == 0 ? PLAY_SHORT_MS : PLAY_LONG_MS;
 	op = actor_calls(&player->actor, lane->resource, LEASE_ACQUIRE, 0);
 	status = resident_call(player->resident, &document, held->acquire, "{\"name\":\"%c%u-%u\",\"ttl\":%d,\"wait\":%u%s%s}",
 	                       held->letter, player->stage->round, lane->resource, (int)lane->ttl_ms, wait, slots, process);
@@ -87,7 +84,7 @@ use_fence(struct player *player, const char *verb, char letter, const struct lan
 
 	op->got = json_whole(document, "fence", 0);
 	op->until_ms = json_whole(document, "expires_ms", 0);
-	op->at_ms = op->until_ms - (fence == lane->lost ? SHORT_MS : lane->ttl_ms);
+	op->at_ms = op->until_ms - (fence == lane->lost ? PLAY_SHORT_MS : lane->ttl_ms);
 	actor_returns(&player->actor, op, status);
 	json_decref(document);
 	return status;
@@ -116,7 +113,7 @@ play(struct player *player, const struct held *held, struct lane *lane)
 	/* a zombie tries */
 	if (lane->lost > 0 && side < 6)
 		return side % 2 == 0 ? renew(player, held, lane, lane->lost) : end(player, held, lane, lane->lost);
-	if (fence > 0 && lane->ttl_ms == SHORT_MS && side < 10) {
+	if (fence > 0 && lane->ttl_ms == PLAY_SHORT_MS && side < 10) {
 		lane->lost = fence;
 		lane->fence = 0;
 	}
@@ -148,7 +145,7 @@ play_tokens(struct player *player, uint32_t lane)
 	struct lane *here = &player->lanes[lane];
 	bool issues = actor_throw(&player->actor, 2) == 0;
 	struct linear_op *op;
-	unsigned ttl = actor_throw(&player->actor, 4) == 0 ? SHORT_MS : TOKEN_MS;
+	unsigned ttl = actor_throw(&player->actor, 4) == 0 ? PLAY_SHORT_MS : TOKEN_MS;
 	char more[40] = "";
 	enum stile_status status;
 	json_t *document;

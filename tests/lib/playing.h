@@ -8,7 +8,11 @@
 
 #include "lib/recording.h"
 
-#define LANES 3 /* the last one's lock is a semaphore of two */
+#define LANES 3 /* the last one's lock is a semaphore of two, its queue one without a line */
+
+/* How long what was taken lasts: what is short is left to pass. */
+#define PLAY_SHORT_MS 20
+#define PLAY_LONG_MS 60000
 
 /* What all processes of one round share. */
 struct stage {
@@ -30,6 +34,7 @@ struct player {
 		int64_t fence; /* 0 = none; of a text, the version that was read */
 		int64_t ttl_ms;
 		int64_t lost; /* a fence that was left to pass */
+		int64_t item, lost_item, done_item, done; /* of a queue: what was claimed, left to pass, or done, with that generation */
 	} lanes[LANES];
 };
 
@@ -38,11 +43,14 @@ void player_begin(struct player *player, const struct stage *stage, struct recor
 /* From now on what it holds, and what it comes to hold, may become free at any time. */
 void player_dies(struct player *player);
 
+/* How long to wait for what is not to be had at once: mostly not at all; now and then so long that what is short passes meanwhile. */
+unsigned player_patience_ms(struct player *player);
+
 /* The text that an instruction begins with: no two have the same, the second would be the first's. */
 int64_t play_first_text(const struct stage *stage, uint32_t lane);
 
 /* One operation in that lane. */
 typedef void play_function(struct player *player, uint32_t lane);
-play_function play_leases, play_tasks, play_tokens, play_counters, play_instructions;
+play_function play_leases, play_tasks, play_tokens, play_counters, play_instructions, play_queues;
 
 #endif

@@ -1,5 +1,7 @@
 #include "lib/queueing.h"
 
+#include "lib/scratch.h"
+
 #include "base/str.h"
 #include "core/binding.h"
 
@@ -46,13 +48,12 @@ int
 queueing_set_up(void **state)
 {
 	struct queueing *queueing = calloc(1, sizeof *queueing);
-	void *leasing;
 
-	if (queueing == NULL || leasing_set_up(&leasing) != 0)
+	if (queueing == NULL)
 		return -1;
-	memcpy(&queueing->leasing, leasing, sizeof queueing->leasing);
-	free(leasing);
-	queueing->leasing.witness.arg = &queueing->leasing;
+	queueing->folder = scratch_folder();
+	bench_init_on(&queueing->leasing.bench, contract_store(contract_now, queueing->folder));
+	leasing_init(&queueing->leasing);
 	queueing->leasing.bench.txn.config = &queueing->leasing.bench.config;
 	queueing->real = queueing->leasing.bench.db->ops;
 	queueing->ops = *queueing->real;
@@ -68,10 +69,12 @@ int
 queueing_tear_down(void **state)
 {
 	struct queueing *queueing = *state;
-	void *leasing = queueing;
 
 	queueing->leasing.bench.db->ops = queueing->real;
-	return leasing_tear_down(&leasing);
+	bench_release(&queueing->leasing.bench);
+	scratch_remove(queueing->folder);
+	free(queueing);
+	return 0;
 }
 
 struct queue_put

@@ -1,5 +1,5 @@
 /*
- * Queues on a bench: who puts, claims and ends items, with holders of whom the test says whether they live (lib/leasing.h).
+ * Queues on a bench of each engine: who puts, claims and ends items, with holders of whom the test says whether they live (lib/leasing.h).
  */
 #ifndef LIB_QUEUEING_H
 #define LIB_QUEUEING_H
@@ -12,6 +12,7 @@
 
 struct queueing {
 	struct leasing leasing; /* first: a struct queueing is one */
+	char *folder;           /* its store's, of the engine that is being tried */
 	struct db_ops ops;      /* of its store, with a look at who is woken */
 	const struct db_ops *real;
 	char woken[200];        /* the addresses, each followed by a blank */
@@ -20,7 +21,7 @@ struct queueing {
 	char payload[64]; /* of the last that was taken */
 };
 
-/* For cmocka: *state is one, with two sessions, "s1" and "s2", and no queue. */
+/* For cmocka, in CONTRACT_TESTS: *state is one, with two sessions, "s1" and "s2", and no queue. */
 int queueing_set_up(void **state);
 int queueing_tear_down(void **state);
 #define QUEUEING_TEST(test) cmocka_unit_test_setup_teardown(test, queueing_set_up, queueing_tear_down)

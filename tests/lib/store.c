@@ -48,10 +48,17 @@ void
 bench_init(struct bench *bench)
 {
 	struct sqlite_options options = {.file = ":memory:", .make = true};
+	struct db *db;
 
-	*bench = (struct bench){0};
+	must(sqlite_open(&options, &db, NULL), "open", NULL);
+	bench_init_on(bench, db);
+}
+
+void
+bench_init_on(struct bench *bench, struct db *db)
+{
+	*bench = (struct bench){.db = db};
 	buf_init(&bench->why, WHY_MAX);
-	must(sqlite_open(&options, &bench->db, &bench->why), "open", &bench->why);
 	config_init(&bench->config);
 	must(config_defaults(&bench->config), "settings", NULL);
 	begin(bench, BENCH_START_MS);

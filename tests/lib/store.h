@@ -20,6 +20,10 @@ struct bench {
 };
 
 void bench_init(struct bench *bench);
+
+/* The same on a connection to some other store, which is the bench's from now on. */
+void bench_init_on(struct bench *bench, struct db *db);
+
 void bench_release(struct bench *bench);
 
 /* Commits, and begins again at `now_ms`. */

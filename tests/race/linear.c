@@ -11,12 +11,14 @@
  *   spent twice        A and B both consume a token; or B consumes its next generation with leave for the last.
  *   a lost addition    A reads 41, B reads 41, both write 42.
  *   a stale read       A's write was answered; B asks afterwards and reads what was before it.
+ *   twice at work      A and B both have item 3; or A, who came late, ends what B is at.
+ *   out of line        item 2 of a line is had while A is at item 1, or before it.
  *   a lost edit        A and B both change version 3, and both are told that it is version 4 now.
  *
  * Each process does as a seeded throw of dice says; the seed is printed, and STILE_SEED gives it again.  The store is where
  * stores are, on a disk, with all its syncs: what is answered together is what overlaps.
  *
- * Rows: N14 N2 R42 R96
+ * Rows: N14 N2 R42 R96 R106 R107 R111
  * Time limit: 3600 s
  */
 #include "lib/crowd.h"
@@ -25,6 +27,7 @@
 #include "lib/test.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -121,6 +124,24 @@ sends_to_death(const struct member *member)
 	return well ? 0 : 2;
 }
 
+/* To as many items as the model has room for; what fails may be had again at once, and as often as one likes. */
+static void
+limit_queues(const struct codebase *codebase)
+{
+	char *home = scratch_path(codebase->folder, "settings"), *folder = scratch_path(home, "stile");
+	char *path = scratch_path(folder, "config");
+	FILE *file;
+
+	if (mkdir(home, 0700) != 0 || mkdir(folder, 0700) != 0 || (file = fopen(path, "w")) == NULL)
+		abort();
+	fprintf(file, "[queue]\nitems = %d\nbackoff = 0s\nattempts = 1000000\n", LINEAR_QUEUE_MAX);
+	fclose(file);
+	setenv("XDG_CONFIG_HOME", home, 1);
+	free(path);
+	free(folder);
+	free(home);
+}
+
 static int
 set_up(void **state)
 {
@@ -130,6 +151,7 @@ set_up(void **state)
 	scene->records = scratch_shared(PROCESSES * sizeof *scene->records);
 	scene->all = calloc((size_t)PROCESSES * RECORD_MAX + LANES, sizeof *scene->all);
 	scene->stage.seed = recording_seed();
+	limit_queues(&scene->stage.codebase);
 	*state = scene;
 	return scene->all == NULL ? -1 : 0;
 }
@@ -279,6 +301,36 @@ what_killed_processes_were_at_is_done_or_another_does_it(void **state)
 	report(scene);
 }
 
+/* Rows: N14 R106 R107 R111 */
+static void
+queues_are_linearizable(void **state)
+{
+	struct scene *scene = *state;
+
+	for (unsigned round = 0; round < rounds(2, 60); round++) {
+		begin_round(scene, round, play_queues);
+		race(scene, works);
+		check(scene, &linear_line, 0, LANES - 1);
+		check(scene, &linear_heap, LANES - 1, LANES);
+	}
+	report(scene);
+}
+
+/* Rows: N14 R106 R107 */
+static void
+what_killed_workers_were_at_another_does(void **state)
+{
+	struct scene *scene = *state;
+
+	for (unsigned round = 0; round < rounds(1, 80); round++) {
+		begin_round(scene, round, play_queues);
+		race(scene, sends_to_death);
+		check(scene, &linear_line, 0, LANES - 1);
+		check(scene, &linear_heap, LANES - 1, LANES);
+	}
+	report(scene);
+}
+
 /* Rows: N14 */
 static void
 tokens_are_linearizable(void **state)
@@ -357,6 +409,7 @@ a_million_operations_are_checked(void **state)
 
 CONTRACT_TESTS(TEST(locks_and_semaphores_are_linearizable), TEST(tasks_are_linearizable),
                TEST(what_killed_processes_held_is_free_and_nothing_else),
-               TEST(what_killed_processes_were_at_is_done_or_another_does_it), TEST(tokens_are_linearizable),
+               TEST(what_killed_processes_were_at_is_done_or_another_does_it), TEST(queues_are_linearizable),
+               TEST(what_killed_workers_were_at_another_does), TEST(tokens_are_linearizable),
                TEST(counters_are_linearizable), TEST(instructions_are_linearizable),
                cmocka_unit_test(a_million_operations_are_checked))

@@ -350,6 +350,77 @@ a_finisher_who_is_late_is_refused(void **state)
 	BAD(&linear_task, TAKE(1, 0, 1, 1, 10, 90), DONE(1, 2, 77000000, 1, LINEAR_HELD));
 }
 
+#define PUT(p, from, to, n) \
+	{ \
+		.called = from, .returned = to, .process = p, .kind = QUEUE_PUT, .got = n \
+	}
+#define CLAIM(p, from, to, n, g, at) \
+	{ \
+		.called = from, .returned = to, .process = p, .kind = QUEUE_TAKE, .got = n, .slot = g, .at_ms = at, .until_ms = (at) + 10 \
+	}
+#define END(p, from, to, how, said, n, g) \
+	{ \
+		.called = from, .returned = to, .process = p, .kind = how, .status = said, .asked = n, .wrote = g \
+	}
+#define NOTHING(p, from, to) \
+	{ \
+		.called = from, .returned = to, .process = p, .kind = QUEUE_TAKE, .status = LINEAR_HELD \
+	}
+
+static void
+an_item_is_had_by_one_until_that_ends_it_or_is_overdue(void **state)
+{
+	const struct linear_op full = {.called = 9, .returned = 10, .kind = QUEUE_PUT, .status = LINEAR_HELD};
+
+	GOOD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), NOTHING(3, 4, 5), END(2, 6, 7, QUEUE_ACK, LINEAR_OK, 1, 1));
+	/* had by two */
+	BAD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 2, 105));
+	GOOD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 2, 110));
+	BAD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 1, 110));
+	/* ended by who has it no more */
+	BAD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 2, 110),
+	    END(2, 6, 7, QUEUE_ACK, LINEAR_OK, 1, 1));
+	GOOD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 2, 110),
+	     END(2, 6, 7, QUEUE_ACK, LINEAR_HELD, 1, 1));
+	/* done, and had again; or lost */
+	BAD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), END(2, 4, 5, QUEUE_ACK, LINEAR_OK, 1, 1),
+	    CLAIM(3, 6, 7, 1, 2, 110));
+	BAD(&linear_line, PUT(1, 0, 1, 1), NOTHING(3, 2, 3));
+	GOOD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), END(2, 4, 5, QUEUE_NACK, LINEAR_OK, 1, 1),
+	     CLAIM(3, 6, 7, 1, 2, 101));
+	/* full is told when it is */
+	BAD(&linear_line, PUT(1, 0, 1, 1), full);
+	GOOD(&linear_line, PUT(1, 0, 1, 1), PUT(1, 1, 2, 2), PUT(1, 3, 4, 3), PUT(1, 5, 6, 4), full);
+}
+
+static void
+of_a_line_the_first_alone_is_had_and_of_a_heap_the_lowest_that_is_free(void **state)
+{
+	GOOD(&linear_heap, PUT(1, 0, 1, 1), PUT(1, 2, 3, 2), CLAIM(2, 4, 5, 1, 1, 100), CLAIM(3, 6, 7, 2, 1, 100));
+	BAD(&linear_line, PUT(1, 0, 1, 1), PUT(1, 2, 3, 2), CLAIM(2, 4, 5, 1, 1, 100), CLAIM(3, 6, 7, 2, 1, 100));
+	BAD(&linear_line, PUT(1, 0, 1, 1), PUT(1, 2, 3, 2), CLAIM(2, 4, 5, 2, 1, 100));
+	BAD(&linear_heap, PUT(1, 0, 1, 1), PUT(1, 2, 3, 2), CLAIM(2, 4, 5, 2, 1, 100));
+	GOOD(&linear_line, PUT(1, 0, 1, 1), PUT(1, 2, 3, 2), CLAIM(2, 4, 5, 1, 1, 100), END(2, 6, 7, QUEUE_ACK, LINEAR_OK, 1, 1),
+	     CLAIM(3, 8, 9, 2, 1, 100));
+	/* whoever looks frees all that are overdue, and has one of them */
+	GOOD(&linear_heap, PUT(1, 0, 1, 1), PUT(1, 2, 3, 2), CLAIM(2, 4, 5, 1, 1, 100), CLAIM(3, 6, 7, 2, 1, 100),
+	     CLAIM(4, 8, 9, 1, 2, 110), END(3, 10, 11, QUEUE_ACK, LINEAR_HELD, 2, 1));
+}
+
+static void
+a_killed_workers_item_is_anothers_and_may_be_done_all_the_same(void **state)
+{
+	const struct linear_op death = {.called = 1, .returned = NEVER, .process = 2, .kind = QUEUE_DIE};
+
+	GOOD(&linear_line, PUT(1, 0, 1, 1), death, CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 2, 101));
+	BAD(&linear_line, PUT(1, 0, 1, 1), CLAIM(2, 2, 3, 1, 1, 100), CLAIM(3, 4, 5, 1, 2, 101));
+	GOOD(&linear_line, PUT(1, 0, 1, 1), death, CLAIM(2, 2, 3, 1, 1, 100), END(2, 4, NEVER, QUEUE_ACK, LINEAR_OK, 1, 1),
+	     NOTHING(3, 6, 7));
+	/* put by one who was killed, or not */
+	GOOD(&linear_line, PUT(1, 0, NEVER, 0), CLAIM(2, 2, 3, 1, 1, 100));
+	GOOD(&linear_line, PUT(1, 0, NEVER, 0), PUT(2, 2, 3, 1));
+}
+
 /* What is bad is told, with what happened around it. */
 static void
 what_is_bad_is_told(void **state)
@@ -379,4 +450,7 @@ TESTS(cmocka_unit_test(what_happens_one_after_another_is_as_the_model_says),
       cmocka_unit_test(a_token_that_is_consumed_is_issued_anew_and_the_old_one_is_no_more),
       cmocka_unit_test(a_token_is_consumed_before_its_deadline_and_for_its_scope_only),
       cmocka_unit_test(a_task_is_claimed_by_one_and_done_is_final), cmocka_unit_test(a_finisher_who_is_late_is_refused),
+      cmocka_unit_test(an_item_is_had_by_one_until_that_ends_it_or_is_overdue),
+      cmocka_unit_test(of_a_line_the_first_alone_is_had_and_of_a_heap_the_lowest_that_is_free),
+      cmocka_unit_test(a_killed_workers_item_is_anothers_and_may_be_done_all_the_same),
       cmocka_unit_test(what_is_bad_is_told))

@@ -6,6 +6,7 @@
 #include "lib/queueing.h"
 #include "lib/test.h"
 
+/* Rows: R106 R107 */
 static void
 a_claim_whose_holder_died_is_anybodys_at_once(void **state)
 {
@@ -25,6 +26,7 @@ a_claim_whose_holder_died_is_anybodys_at_once(void **state)
 	assert_string_equal(queueing->item.reason, "its holder is gone");
 }
 
+/* Rows: R107 N2 */
 static void
 one_that_is_overdue_and_of_whom_nothing_is_known_loses_it(void **state)
 {
@@ -47,6 +49,7 @@ one_that_is_overdue_and_of_whom_nothing_is_known_loses_it(void **state)
 	assert_int_equal(queueing_ack(queueing, "uid:2", 1, 2), OK);
 }
 
+/* A suspended machine: all are overdue, and all live. Row: R107 */
 static void
 one_that_is_overdue_and_lives_is_challenged_first(void **state)
 {
@@ -66,6 +69,7 @@ one_that_is_overdue_and_lives_is_challenged_first(void **state)
 	assert_int_equal(queueing_take(queueing, "uid:2"), 1);
 }
 
+/* Rows: R108 R112 */
 static void
 what_fails_each_time_waits_longer_and_then_is_dead_and_others_go_on(void **state)
 {
@@ -96,6 +100,7 @@ what_fails_each_time_waits_longer_and_then_is_dead_and_others_go_on(void **state
 	assert_int_equal(queueing_ack(queueing, "uid:1", 1, 5), HELD);
 }
 
+/* One whose worker dies of it would be tried for ever. Row: R108 */
 static void
 an_attempt_whose_holder_died_counts_too(void **state)
 {
@@ -142,6 +147,7 @@ redrive(struct queueing *queueing, int64_t number, size_t *count)
 	return queue_redrive(&queueing->leasing.bench.txn, QUEUEING_QUEUE, number, count, &queueing->leasing.bench.why);
 }
 
+/* Row: R108 */
 static void
 dead_ones_are_put_back_into_their_old_places(void **state)
 {
@@ -169,6 +175,7 @@ dead_ones_are_put_back_into_their_old_places(void **state)
 	assert_int_equal(count, 0);
 }
 
+/* Nothing of the line passes who is claimed meanwhile. Row: R111 */
 static void
 one_that_is_put_back_waits_for_who_is_claimed(void **state)
 {
@@ -188,6 +195,7 @@ one_that_is_put_back_waits_for_who_is_claimed(void **state)
 	assert_int_equal(queueing_take(queueing, "uid:1"), 1);
 }
 
+/* Rows: R116 N2 */
 static void
 only_what_is_claimed_can_be_ended_and_only_by_who_has_it(void **state)
 {
@@ -215,6 +223,7 @@ only_what_is_claimed_can_be_ended_and_only_by_who_has_it(void **state)
 	                 0);
 }
 
+/* Row: R111 */
 static void
 several_are_of_several_lines_and_then_on_along_the_first(void **state)
 {
@@ -279,6 +288,7 @@ waiting(const char *anchor, const char *wake)
 	return ask;
 }
 
+/* Rows: R21 N13 */
 static void
 the_first_in_line_that_lives_is_woken(void **state)
 {
@@ -302,6 +312,7 @@ the_first_in_line_that_lives_is_woken(void **state)
 	assert_string_equal(queueing->woken, "second ");
 }
 
+/* Row: R21 */
 static void
 a_binding_wakes_who_waits_for_what_it_frees(void **state)
 {
@@ -369,7 +380,7 @@ a_look_tells_when_the_next_may_be_had(void **state)
 	assert_int_equal(next_ms, BENCH_START_MS + QUEUEING_TTL_MS);
 }
 
-TESTS(QUEUEING_TEST(a_claim_whose_holder_died_is_anybodys_at_once),
+CONTRACT_TESTS(QUEUEING_TEST(a_claim_whose_holder_died_is_anybodys_at_once),
       QUEUEING_TEST(one_that_is_overdue_and_of_whom_nothing_is_known_loses_it),
       QUEUEING_TEST(one_that_is_overdue_and_lives_is_challenged_first),
       QUEUEING_TEST(what_fails_each_time_waits_longer_and_then_is_dead_and_others_go_on),

@@ -62,11 +62,11 @@ static int64_t
 traces(struct queueing *queueing, const char *text)
 {
 	return store_number(queueing->leasing.bench.db,
-	                    "SELECT (SELECT count(*) FROM binding WHERE instr(value, $1) > 0)"
-	                    " + (SELECT count(*) FROM binding_owner WHERE instr(value, $1) > 0)"
-	                    " + (SELECT count(*) FROM audit WHERE instr(before || after || subject || actor, $1) > 0)"
-	                    " + (SELECT count(*) FROM queue_item WHERE instr(line || key || actor || holder || reason, $1) > 0)"
-	                    " + (SELECT count(*) FROM queue_payload WHERE instr(payload, $1) > 0)",
+	                    "SELECT (SELECT count(*) FROM binding WHERE value LIKE '%' || $1 || '%')"
+	                    " + (SELECT count(*) FROM binding_owner WHERE value LIKE '%' || $1 || '%')"
+	                    " + (SELECT count(*) FROM audit WHERE before || after || subject || actor LIKE '%' || $1 || '%')"
+	                    " + (SELECT count(*) FROM queue_item WHERE line || key || actor || holder || reason LIKE '%' || $1 || '%')"
+	                    " + (SELECT count(*) FROM queue_payload WHERE payload LIKE '%' || $1 || '%')",
 	                    DB_TEXT(text));
 }
 
@@ -149,7 +149,7 @@ bound_a_hundred_times_again_all_children_stay(void **state)
 	assert_int_equal(drain(queueing), WAITING);
 }
 
-TESTS(QUEUEING_TEST(five_that_came_before_the_id_are_all_had_after_it),
+CONTRACT_TESTS(QUEUEING_TEST(five_that_came_before_the_id_are_all_had_after_it),
       QUEUEING_TEST(of_a_placeholder_nothing_is_left_when_the_id_comes_and_what_hung_on_it_is_all_there),
       QUEUEING_TEST(a_placeholder_takes_no_ids_place_and_another_takes_its_own),
       QUEUEING_TEST(the_clients_own_id_is_no_way_out_of_a_slot_that_is_distinct),

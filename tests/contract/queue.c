@@ -126,13 +126,6 @@ only_a_sessions_item_can_be_held(void **state)
 	assert_int_equal(queueing_put_as(queueing, &ask), BAD_INPUT);
 }
 
-/* Row: R106 R107 */
-/* Row: R107 N2 */
-/* A suspended machine: all are overdue, and all live. Row: R107 */
-/* Row: R108 R112 */
-/* One whose worker dies of it would be tried for ever. Row: R108 */
-/* Row: R108 */
-/* One may be claimed meanwhile: nothing of the line passes it. Row: R111 */
 /* Row: R110 */
 static void
 the_same_key_with_the_same_payload_is_one_item_also_when_it_is_done(void **state)
@@ -182,8 +175,6 @@ full_is_told_and_nothing_is_put(void **state)
 	assert_int_equal(queueing_items(queueing), 1);
 }
 
-/* Row: R116 */
-/* Row: R111 */
 /* Row: R113 */
 static void
 items_of_an_ended_session_are_had_like_any(void **state)
@@ -196,8 +187,6 @@ items_of_an_ended_session_are_had_like_any(void **state)
 	assert_int_equal(queueing_take(queueing, "uid:1"), 1);
 }
 
-/* Rows: R21 N13 */
-/* Rows: R21 */
 /* Row: R109 */
 static void
 how_much_there_is_and_how_old_is_told(void **state)
@@ -289,7 +278,7 @@ names_and_numbers_that_can_not_be_are_refused(void **state)
 	assert_int_equal(queue_id_parse("a/b/1", queue, &number, NULL), BAD_INPUT);
 }
 
-TESTS(QUEUEING_TEST(items_of_a_session_are_claimed_one_after_another_as_they_were_put),
+CONTRACT_TESTS(QUEUEING_TEST(items_of_a_session_are_claimed_one_after_another_as_they_were_put),
       QUEUEING_TEST(lines_do_not_wait_for_one_another_and_no_line_for_nobody), QUEUEING_TEST(a_group_is_a_line_of_any_name),
       QUEUEING_TEST(a_higher_priority_is_first_among_lines_and_never_in_one),
       QUEUEING_TEST(what_is_held_is_free_with_the_binding_and_held_again_without),
