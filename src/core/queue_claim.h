@@ -11,6 +11,7 @@
 #define QUEUE_TAKE_MAX 100
 #define QUEUE_TTL_MS 60000
 #define QUEUE_REDRIVE_MAX 500
+#define QUEUE_WITHDRAW_MAX 500
 #define QUEUE_TOPIC "queue/" /* what takers wait for (waiter.h) */
 
 struct queue_take {
@@ -86,5 +87,11 @@ void queue_give_up(struct txn *txn, const char *queue, const char *anchor);
  * QUEUE_REDRIVE_MAX.  NO_SUCH; BUSY: there may be no room.  Two answers.
  */
 enum status queue_redrive(struct txn *txn, const char *queue, int64_t number, size_t *count, struct buf *why) MUST_CHECK;
+
+/*
+ * Items that `actor` put and that nobody ever claimed are gone, as if they had not been put: *count of them, QUEUE_WITHDRAW_MAX at
+ * most.  One answer.
+ */
+enum status queue_withdraw(struct txn *txn, const char *actor, int64_t *count, struct buf *why) MUST_CHECK;
 
 #endif
