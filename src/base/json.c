@@ -248,7 +248,6 @@ json_write(struct buf *out, const json_t *value)
 		out->failed = NO_MEMORY;
 }
 
-/* Not in need of an escape, and not the end. */
 static bool
 is_plain(char c)
 {
@@ -256,25 +255,33 @@ is_plain(char c)
 }
 
 void
-json_write_text(struct buf *out, const char *text)
+json_write_bytes(struct buf *out, const char *text, size_t len)
 {
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	const char *end = text + len, *escape;
 	size_t plain;
 
 	buf_add(out, "\"", 1);
 	for (;; text++) {
-		for (plain = 0; is_plain(text[plain]); plain++)
+		for (plain = 0; text + plain < end && is_plain(text[plain]); plain++)
 			;
 		buf_add(out, text, plain);
 		text += plain;
-		if (*text == '\0')
+		if (text == end)
 			break;
-		if (strchr(from, *text) != NULL)
-			buf_add(out, (const char[]){'\\', to[strchr(from, *text) - from]}, 2);
+		escape = *text == '\0' ? NULL : strchr(from, *text);
+		if (escape != NULL)
+			buf_add(out, (const char[]){'\\', to[escape - from]}, 2);
 		else
 			buf_printf(out, "\\u%04X", (unsigned)(unsigned char)*text);
 	}
 	buf_add(out, "\"", 1);
+}
+
+void
+json_write_text(struct buf *out, const char *text)
+{
+	json_write_bytes(out, text, strlen(text));
 }
 
 json_t *

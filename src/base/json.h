@@ -49,6 +49,7 @@ void json_write(struct buf *out, const json_t *value);
 
 /* Adds `text`, valid UTF-8, as a JSON text with its quotes. */
 void json_write_text(struct buf *out, const char *text);
+void json_write_bytes(struct buf *out, const char *text, size_t len); /* which may have a NUL in it */
 
 /* A text for people, of bytes that may be none (a path, a branch): what isn't UTF-8 becomes '?'.  NULL without memory. */
 json_t *json_lossy(const char *text, size_t len);

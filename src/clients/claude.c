@@ -84,6 +84,22 @@ say_elicitation(const json_t *payload, struct event *out)
 	str_one_line(out->detail, sizeof out->detail, *message == '\0' ? "an answer" : message);
 }
 
+/* Both are the document's; the event holds them beyond it. */
+static void
+say_done(const json_t *payload, struct event *out)
+{
+	out->input = json_incref(json_object_get(payload, "tool_input"));
+	out->response = json_incref(json_object_get(payload, "tool_response"));
+	take_text(payload, "agent_type", out->agent_type, sizeof out->agent_type);
+}
+
+static void
+say_prompt(const json_t *payload, struct event *out)
+{
+	out->input = json_incref(json_object_get(payload, "prompt"));
+	take_text(payload, "prompt_id", out->prompt_id, sizeof out->prompt_id);
+}
+
 static void
 say_end(const json_t *payload, struct event *out)
 {
@@ -102,9 +118,9 @@ static const struct event_row {
 	void (*say)(const json_t *payload, struct event *out);
 } rows[] = {
 	{"PreToolUse", EVENT_TOOL, false, true, NULL},
-	{"PostToolUse", EVENT_TOOL_DONE, true, false, NULL},
+	{"PostToolUse", EVENT_TOOL_DONE, true, false, say_done},
 	{"PostToolUseFailure", EVENT_TOOL_FAILED, false, false, NULL},
-	{"UserPromptSubmit", EVENT_PROMPT, true, false, NULL},
+	{"UserPromptSubmit", EVENT_PROMPT, true, false, say_prompt},
 	{"SessionStart", EVENT_START, true, false, say_start},
 	{"SessionEnd", EVENT_END, false, false, say_end},
 	{"Stop", EVENT_TURN_ENDS, false, false, NULL},

@@ -14,6 +14,9 @@ event_release(struct event *event)
 	for (size_t i = 0; i < event->look_count; i++)
 		usage_list_release(&event->looks[i].usages);
 	event->look_count = 0;
+	json_decref(event->input);
+	json_decref(event->response);
+	event->input = event->response = NULL;
 }
 
 void
@@ -263,6 +266,42 @@ count(struct txn *txn, const struct event *event, struct event_answer *answer)
 		metric_set(txn, session->id, "context_tokens", (double)event->context);
 }
 
+/* Whether a put's outcome is about what was put, and not about the store. */
+static bool
+is_about_item(enum status status)
+{
+	return status > OK || status == BAD_INPUT || status == BAD_CONFIG;
+}
+
+/* What can't be kept is no reason to fail: it is counted, on record, and told. */
+static enum status
+keep(struct txn *txn, const struct event *event, struct event_answer *answer, struct buf *why)
+{
+	const char *session = answer->arrived.session.id, *reason = event->keep.reason;
+	char name[QUEUE_NAME_MAX + sizeof "_dropped"];
+	struct queue_put put;
+	struct queue_item item;
+	bool again = false;
+	enum status status = BAD_INPUT;
+
+	if (event->keep.queue == NULL)
+		return OK;
+	if (event->keep.put != NULL) {
+		put = *event->keep.put;
+		put.line = session;
+		status = queue_put(txn, &put, &item, &again, why);
+		reason = why->data;
+	}
+	answer->kept = status == OK && !again;
+	if (!is_about_item(status))
+		return status;
+	snprintf(answer->dropped, sizeof answer->dropped, "%s", reason);
+	snprintf(name, sizeof name, "%s_dropped", event->keep.queue);
+	metric_add(txn, session, name, 1);
+	audit_add(txn, session, "observation.dropped", event->keep.queue, "", answer->dropped);
+	return why_not(why, OK, "%s", "");
+}
+
 /* Once per interval, and only by one of all that come by. */
 static void
 note_reaping(struct txn *txn, struct event_answer *answer)
@@ -284,9 +323,6 @@ may_report(struct txn *txn, const struct event *event, const struct event_answer
 {
 	const struct session *session = &answer->arrived.session;
 
-	/* the turn was asked for already, and four answers are all that an event waits for: the next one reports */
-	if (event->turn[0] != '\0' && answer->news.asked)
-		return false;
 	if (event->can_speak || event->context >= 0 || event->budget > 0)
 		return true;
 	for (size_t i = 0; i < event->look_count; i++)
@@ -295,11 +331,22 @@ may_report(struct txn *txn, const struct event *event, const struct event_answer
 	return false;
 }
 
+/*
+ * Of the four answers that an event waits for, what is left beside its session, its commit and what it keeps.  What can't be told
+ * for want of one is told by the next.
+ */
+static int
+spare_answers(const struct event *event)
+{
+	return 2 - (event->turn[0] != '\0') - (event->keep.put != NULL);
+}
+
 enum status
 event_apply(struct txn *txn, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct session *session = &answer->arrived.session;
 	char actor[ACTOR_SIZE];
+	int spare = spare_answers(event);
 	enum status status = event_arrive(txn, event, &answer->arrived, &answer->inside, why);
 
 	if (status != OK)
@@ -317,10 +364,12 @@ event_apply(struct txn *txn, struct event *event, struct event_answer *answer, s
 	session->event_ms = txn_now(txn);
 	count(txn, event, answer);
 	note_reaping(txn, answer);
-	if (event->can_speak)
+	status = keep(txn, event, answer, why);
+	if (status == OK && event->can_speak && spare > 0)
 		status = instruction_tell(txn, session, &answer->arrived.rulebook, event->kind == EVENT_START, &answer->news, why);
 	session_save(txn, session);
-	if (status == OK && may_report(txn, event, answer))
+	spare -= answer->news.asked;
+	if (status == OK && spare > 0 && may_report(txn, event, answer))
 		status = checkpoint_report(txn, session, event->can_speak, &answer->fired, &answer->told, why);
 	if (status != OK)
 		event_answer_release(answer);

@@ -9,6 +9,7 @@
 #include "core/checkpoint.h"
 #include "core/instruction_report.h"
 #include "core/pressure.h"
+#include "core/queue.h"
 #include "core/spend.h"
 #include "core/turn.h"
 
@@ -29,6 +30,13 @@ enum event_kind {
 	EVENT_METRICS,     /* the status line: tokens only, no state */
 };
 
+/* What of an event is to be kept in a queue, with the event's own rows.  `queue` NULL: nothing. */
+struct event_keep {
+	const char *queue;
+	const struct queue_put *put; /* but for its line, which is the session; NULL: it can't be, for `reason` */
+	const char *reason;
+};
+
 struct event {
 	enum event_kind kind;
 	enum arrival arrival;            /* of EVENT_START */
@@ -37,6 +45,8 @@ struct event {
 	char client_session[ID_MAX + 1];
 	char client_version[LABEL_MAX + 1];
 	char agent[LABEL_MAX + 1];       /* sub-agent; "" = the session itself */
+	char agent_type[LABEL_MAX + 1];
+	char prompt_id[ID_MAX + 1];
 	char tool[ID_MAX + 1];
 	char tool_use[ID_MAX + 1];
 	char detail[ID_MAX + 1];         /* what it waits for; why it ended */
@@ -47,6 +57,7 @@ struct event {
 	int64_t budget;                  /* the context's size, if the client says; 0 = it doesn't */
 	bool can_speak;                  /* its answer reaches the model and the person */
 	bool can_deny;
+	json_t *input, *response;        /* of a tool, or a prompt as input; owned; NULL = not given */
 
 	/* filled in by the front */
 	char turn[ID_SIZE];              /* that its environment names; "" = none */
@@ -58,6 +69,7 @@ struct event {
 	int64_t transcript_size;         /* when the event came */
 	struct transcript_look looks[2]; /* owned */
 	size_t look_count;
+	struct event_keep keep;
 };
 
 struct event_answer {
@@ -69,6 +81,8 @@ struct event_answer {
 	struct checkpoint_list told;
 	struct instruction_news news; /* to be told to the model */
 	bool reap_due;
+	bool kept;                /* a new item is there for what was to be kept */
+	char dropped[WHY_MAX];    /* why it isn't kept, which is counted and on record; "" = it is, or was, or nothing was to be */
 	char ended[2 * ID_SIZE + 1]; /* sessions that ended by it: what they hold by single steps is over (lease_end_sessions) */
 };
 

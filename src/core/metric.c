@@ -18,6 +18,8 @@ static const struct metric_row declared[] = {
 	{"spent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "tokens of every response, cache included"},
 	{"subagent_tokens", METRIC_COUNTER, AGGREGATE_SUM, false, "the same of its sub-agents"},
 	{"subagents", METRIC_COUNTER, AGGREGATE_SUM, false, "sub-agents it started"},
+	{"observations_dropped", METRIC_COUNTER, AGGREGATE_SUM, false, "what tools did that no queue could take"},
+	{"prompts_dropped", METRIC_COUNTER, AGGREGATE_SUM, false, "prompts that no queue could take"},
 	{"resume_failures", METRIC_COUNTER, AGGREGATE_SUM, false, "turns whose conversation to resume was gone"},
 	{"pressure_checks", METRIC_COUNTER, AGGREGATE_SUM, false, "times its pressure was looked at"},
 	{"instructions_added", METRIC_COUNTER, AGGREGATE_SUM, false, "framework activity"},

@@ -104,7 +104,7 @@ enum status queue_list(struct txn *txn, const char *queue, enum queue_state stat
 
 /*
  * An object for each queue, or the one that `queue` names, added to `out`: queue, items (pending and claimed), bytes, claimed, held,
- * dead, done, oldest_ms, and the limits.  NO_SUCH for one that isn't there.
+ * dead, done, dropped (by hooks: it couldn't be put), oldest_ms, and the limits.  NO_SUCH for one that isn't there.
  */
 enum status queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why) MUST_CHECK;
 

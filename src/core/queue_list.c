@@ -88,11 +88,12 @@ fill_stats(struct txn *txn, const struct db_rows *rows, size_t row, json_t *out,
 
 	if (status != OK)
 		return status;
-	object = json_pack("{ss sI sI sI sI sI sI sI sI sI}", "queue", queue, "items", (json_int_t)db_int(rows, row, 1), "bytes",
+	object = json_pack("{ss sI sI sI sI sI sI sI sI sI sI}", "queue", queue, "items", (json_int_t)db_int(rows, row, 1), "bytes",
 	                   (json_int_t)db_int(rows, row, 2), "claimed", (json_int_t)db_int(rows, row, 5), "held",
 	                   (json_int_t)db_int(rows, row, 6), "dead", (json_int_t)db_int(rows, row, 3), "done",
-	                   (json_int_t)db_int(rows, row, 4), "items_max", (json_int_t)limits.items, "bytes_max",
-	                   (json_int_t)limits.bytes, "attempts_max", (json_int_t)limits.attempts);
+	                   (json_int_t)db_int(rows, row, 4), "dropped", (json_int_t)db_int(rows, row, 8), "items_max",
+	                   (json_int_t)limits.items, "bytes_max", (json_int_t)limits.bytes, "attempts_max",
+	                   (json_int_t)limits.attempts);
 	if (limits.age_ms > 0)
 		json_object_set_new(object, "age_max_ms", json_integer(limits.age_ms));
 	if (!db_is_null(rows, row, 7))
@@ -118,7 +119,10 @@ queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why)
 			"i") "),"
 				 " (SELECT o.put_ms FROM queue_item o WHERE o.project = $1 AND o.queue = q.queue AND o.item > q.settled AND "
 				 "o.state < 3"
-				 "  ORDER BY o.item LIMIT 1) FROM queue q WHERE q.project = $1 AND ($2 = '' OR q.queue = $2) ORDER BY q.queue",
+				 "  ORDER BY o.item LIMIT 1),"
+				 " (SELECT CAST(COALESCE(sum(m.value), 0) AS BIGINT) FROM metric m WHERE m.project = $1"
+				 "  AND m.name = q.queue || '_dropped') FROM queue q WHERE q.project = $1 AND ($2 = '' OR q.queue = $2) ORDER "
+	             "BY q.queue",
 		DB_TEXT(txn->project), DB_TEXT(queue == NULL ? "" : queue));
 
 	if (status != OK)

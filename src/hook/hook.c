@@ -96,7 +96,7 @@ mark_folder(char out[PATH_SIZE])
 }
 
 bool
-hook_first_time(const struct event *event)
+hook_first_time(const struct event *event, const char *what)
 {
 	char folder[PATH_SIZE], path[PATH_SIZE + ID_MAX * 2];
 	size_t from;
@@ -105,7 +105,7 @@ hook_first_time(const struct event *event)
 	if (!mark_folder(folder))
 		return true;
 	from = strlen(folder) + 1;
-	snprintf(path, sizeof path, "%s/told-%s-%.200s", folder, event->client, event->client_session);
+	snprintf(path, sizeof path, "%s/%s-%s-%.200s", folder, what, event->client, event->client_session);
 	for (char *c = path + from; *c != '\0'; c++)
 		if (*c == '/')
 			*c = '_';
@@ -229,7 +229,7 @@ without_store(struct context *context, const struct client *client, const struct
 		answer.deny = true;
 		buf_printf(&answer.reason, "stile: blocked, because fail = closed and the store can't be used: %s", why->data);
 		status = render(client, event, &answer);
-	} else if (event->can_speak && hook_first_time(event)) {
+	} else if (event->can_speak && hook_first_time(event, "told")) {
 		buf_printf(&answer.to_person, "stile: not coordinating this session: %s", why->data);
 		buf_printf(&answer.to_model, "Stile can't coordinate this session with others for now: %s", why->data);
 		status = render(client, event, &answer);
@@ -266,6 +266,8 @@ speak(struct context *context, const struct client *client, struct event *event,
 	if (refusal->len > 0)
 		tell_refusal(event, refusal->data, &answer);
 	tell_checkpoints(found, &answer);
+	if (found->dropped[0] != '\0' && event->can_speak && hook_first_time(event, "dropped"))
+		tell_dropped(event, found, &answer.to_person);
 	tell_instructions(&context->engine.config, found, &answer.to_model);
 	status = render(client, event, &answer);
 	answer_release(&answer);

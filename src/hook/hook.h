@@ -26,7 +26,7 @@ enum status hook_place(struct context *context, const struct client *client, str
 /* Reads on in the transcripts: fills event->looks.  What can't be read is left for the next event. */
 void hook_look(struct context *context, const struct client *client, struct event *event);
 
-/* Once per session (a mark in $XDG_RUNTIME_DIR/stile): true the first time. */
-bool hook_first_time(const struct event *event);
+/* Once per session for each `what` (a mark in $XDG_RUNTIME_DIR/stile): true the first time. */
+bool hook_first_time(const struct event *event, const char *what);
 
 #endif

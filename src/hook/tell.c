@@ -52,6 +52,13 @@ tell_checkpoints(const struct event_answer *answer, struct hook_answer *out)
 	}
 }
 
+void
+tell_dropped(const struct event *event, const struct event_answer *answer, struct buf *out)
+{
+	buf_printf(out, "%sstile: not kept in the queue %s: %s (told once; each is counted, see `stile queue stats`)",
+	           out->len > 0 ? "; " : "", event->keep.queue, answer->dropped);
+}
+
 static bool
 is_plain(const char *text)
 {

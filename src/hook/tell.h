@@ -16,6 +16,9 @@ void tell_refusal(const struct event *event, const char *why, struct hook_answer
 /* The checkpoints that nobody was told of. */
 void tell_checkpoints(const struct event_answer *answer, struct hook_answer *out);
 
+/* That no queue took what was to be kept. */
+void tell_dropped(const struct event *event, const struct event_answer *answer, struct buf *out);
+
 /* The instructions that stand, or what changed in them; within the configured bytes, saying how many more there are. */
 void tell_instructions(const struct config *config, const struct event_answer *answer, struct buf *out);
 

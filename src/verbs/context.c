@@ -102,7 +102,9 @@ check_names(const struct config *config, size_t known, struct buf *why)
 	for (size_t i = known; i < config->count; i++) {
 		const struct config_item *item = &config->items[i];
 
-		if ((str_equal(item->section, "stile") || str_equal(model_of(item->section), "queue")) && !is_known(config, known, item))
+		if ((str_equal(item->section, "stile") || str_equal(item->section, "observe") ||
+		     str_equal(model_of(item->section), "queue")) &&
+		    !is_known(config, known, item))
 			return why_not(why, BAD_CONFIG, "config: [%s] %s: there is no such setting", item->section, item->key);
 	}
 	return OK;
@@ -114,6 +116,7 @@ check(const struct config *config, struct buf *why)
 {
 	const char *fail = config_get(config, "stile", "fail"), *profile = config_get(config, "stile", "profile");
 	const char *exclusive = config_get(config, "stile", "exclusive"), *resident = config_get(config, "stile", "resident");
+	const char *prompts = config_get(config, "observe", "prompts");
 	char section[LABEL_MAX + 20];
 	struct retention_terms keep;
 	struct queue_limits limits;
@@ -132,6 +135,8 @@ check(const struct config *config, struct buf *why)
 		status = why_not(why, BAD_CONFIG, "config: [stile] fail = %s: it is open or closed", fail);
 	if (status == OK && strcmp(resident, "yes") != 0 && strcmp(resident, "no") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] resident = %s: it is yes or no", resident);
+	if (status == OK && strcmp(prompts, "yes") != 0 && strcmp(prompts, "no") != 0)
+		status = why_not(why, BAD_CONFIG, "config: [observe] prompts = %s: it is yes or no", prompts);
 	if (status == OK && strcmp(exclusive, "no") != 0 && strcmp(exclusive, "refuse") != 0 && strcmp(exclusive, "wait") != 0)
 		status = why_not(why, BAD_CONFIG, "config: [stile] exclusive = %s: it is no, refuse or wait", exclusive);
 	if (status == OK)

@@ -9,6 +9,7 @@
 #include "os/resident.h"
 #include "verbs/install.h"
 #include "verbs/mirror.h"
+#include "verbs/observe.h"
 #include "verbs/tables.h"
 
 #include <fcntl.h>
@@ -26,7 +27,7 @@ struct examination {
 	json_t *checks;
 	size_t bad;
 	int64_t skew_ms;
-	json_t *dropped;
+	json_t *dropped, *unkept; /* events of the last day, and what was to be kept of them */
 	struct session_list live;
 };
 
@@ -54,7 +55,10 @@ rule_look(struct txn *txn, void *data, struct buf *why)
 	enum status status = session_list(txn, false, &exam->live, why);
 
 	exam->skew_ms = txn_now(txn) - clock_wall_ms();
-	return status == OK ? audit_list(txn, &query, exam->dropped, why) : status;
+	if (status == OK)
+		status = audit_list(txn, &query, exam->dropped, why);
+	query.kind = "observation.dropped";
+	return status == OK ? audit_list(txn, &query, exam->unkept, why) : status;
 }
 
 /* The lines "key=value" that the engine told of itself. */
@@ -176,6 +180,29 @@ check_store(struct examination *exam)
 		report(exam, "dropped events", json_array_size(exam->dropped) == 0 ? FINE : ODD,
 		       "%zu in the last day; `stile audit list --kind event.dropped` tells why", json_array_size(exam->dropped));
 	}
+	buf_release(&why);
+}
+
+/* What hooks keep: whether they can, and whether they could. */
+static void
+check_observing(struct examination *exam)
+{
+	const struct config *config = &exam->call->context->engine.config;
+	size_t unkept = json_array_size(exam->unkept);
+	struct redactor redactor;
+	struct buf why;
+
+	if (!exam->call->context->engine_open)
+		return;
+	buf_init(&why, WHY_MAX);
+	if (unkept > 0)
+		report(exam, "dropped observations", ODD, "%zu in the last day; `stile audit list --kind observation.dropped` tells why",
+		       unkept);
+	if (observation_redactor(config, &redactor, &why) != OK)
+		report(exam, "redaction", BAD, "%s; until it is mended nothing is kept", why.data);
+	else if (redactor.count > 0)
+		report(exam, "redaction", FINE, "%zu patterns of your own", redactor.count);
+	redactor_release(&redactor);
 	buf_release(&why);
 }
 
@@ -341,7 +368,7 @@ check_database(struct examination *exam, const char *path)
 static enum status
 run_doctor(struct call *call)
 {
-	struct examination exam = {.call = call, .checks = json_array(), .dropped = json_array()};
+	struct examination exam = {.call = call, .checks = json_array(), .dropped = json_array(), .unkept = json_array()};
 	const json_t *databases = json_object_get(call->args, "database");
 	json_t *path;
 	size_t i;
@@ -349,6 +376,7 @@ run_doctor(struct call *call)
 	json_object_set_new(call->result, "checks", exam.checks);
 	check_store(&exam);
 	check_resident(&exam);
+	check_observing(&exam);
 	check_mirrors(&exam);
 	check_queues(&exam);
 	if (install_state(call->context, check_worktree, &exam) != OK)
@@ -357,6 +385,7 @@ run_doctor(struct call *call)
 	json_array_foreach(databases, i, path) check_database(&exam, json_string_value(path));
 	session_list_release(&exam.live);
 	json_decref(exam.dropped);
+	json_decref(exam.unkept);
 	return exam.bad == 0 ? OK : why_not(call->why, CONFLICT, "%zu of %zu checks found something bad", exam.bad,
 	                                    json_array_size(exam.checks));
 }

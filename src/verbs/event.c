@@ -2,6 +2,7 @@
 
 #include "core/audit.h"
 #include "verbs/mirror.h"
+#include "verbs/observe.h"
 #include "verbs/reap.h"
 
 struct position {
@@ -59,8 +60,12 @@ enum status
 event_handle(struct context *context, struct event *event, struct event_answer *answer, struct buf *why)
 {
 	struct handling handling = {event, answer};
-	enum status status = engine_run(&context->engine, rule_apply, &handling, why);
+	struct observation observation;
+	enum status status;
 
+	observation_make(context, event, &observation);
+	status = engine_run(&context->engine, rule_apply, &handling, why);
+	observation_end(context, &observation, status, answer->kept);
 	if (status == OK)
 		leave(context, answer);
 	if (status == OK)

@@ -486,7 +486,7 @@ static const struct verb verbs[] = {
 	{"queue list", "items in one state, oldest first", DOES_READ,
      "id session group priority attempts put_ms holder expires_ms reason", PARAMS(list_params), run_list},
 	{"queue stats", "how much each queue holds, how old, and its limits", DOES_READ,
-     "queue items bytes claimed held dead done oldest_ms items_max bytes_max", PARAMS(stats_params), run_stats},
+     "queue items bytes claimed held dead done dropped oldest_ms items_max bytes_max", PARAMS(stats_params), run_stats},
 	{"queue work", "run a command for each item, until told to stop", DOES_WRITE | DOES_RUN, NULL, PARAMS(work_params),
      queue_work_run},
 };

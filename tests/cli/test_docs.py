@@ -48,6 +48,14 @@ class Docs(stile_test.Case):
         for name in names:
             self.assertIn("`%s`" % name, text)
 
+    def test_every_rule_that_takes_secrets_out_stands_in_the_docs(self):
+        text = read("docs", "observe.md")
+        rules = re.findall(r'^\t(?:TOKEN\(|ASSIGNED\(|\{)"([a-z-]+)", "([^"]+)"', read("src", "base", "redact_rules.c"), re.M)
+        self.assertGreater(len(rules), 50)
+        for name, begins in rules:
+            self.assertIn("`%s`" % name, text)
+            self.assertIn(begins, text)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -24,6 +24,7 @@ struct scene {
 	struct buf why;
 	char session[ID_SIZE];
 	char turn[ID_SIZE]; /* in which events are; "" = none */
+	int calls;          /* of tools, so far */
 };
 
 /* The engine's own calls, with a look at the counter wherever a transaction ends. */
@@ -369,6 +370,16 @@ fill(struct event *event, enum event_kind kind, const char *client_session)
 	}
 }
 
+/* Something new each time, if the configuration says that it is to be kept. */
+static void
+fill_kept(struct scene *scene, struct event *event)
+{
+	snprintf(event->tool, sizeof event->tool, "Bash");
+	snprintf(event->tool_use, sizeof event->tool_use, "toolu_%d", scene->calls++);
+	snprintf(event->prompt_id, sizeof event->prompt_id, "%s", event->tool_use);
+	event->input = json_string("go");
+}
+
 static void
 try_event(struct scene *scene, enum event_kind kind, enum arrival arrival, const char *client_session)
 {
@@ -381,6 +392,7 @@ try_event(struct scene *scene, enum event_kind kind, enum arrival arrival, const
 	fill(event, kind, client_session);
 	event->arrival = arrival;
 	snprintf(event->turn, sizeof event->turn, "%s", scene->turn);
+	fill_kept(scene, event);
 	assert_int_equal(process_agent(&event->process), OK);
 	most = transactions = 0;
 	assert_int_equal(event_positions(&scene->context, event, &main, &lagging, &scene->why), OK);
@@ -422,6 +434,15 @@ no_event_waits_for_more_than_four_answers(void **state)
 	}
 }
 
+static void
+keep_all(struct scene *scene)
+{
+	assert_int_equal(context_open(&scene->context, false, &scene->why), OK);
+	assert_int_equal(config_add(&scene->context.engine.config, "test",
+	                            "[observe]\ntools = *\nprompts = yes\nuntil_bound = memory\n", &scene->why),
+	                 OK);
+}
+
 /* Of the client that is the turn's session, of a child, and of one that is neither. */
 static void
 nor_does_one_in_a_turn(void **state)
@@ -436,6 +457,24 @@ nor_does_one_in_a_turn(void **state)
 		try_event(scene, (enum event_kind)kind, kind == EVENT_START ? ARRIVAL_CLEAR : ARRIVAL_EVENT, "beside");
 		try_event(scene, (enum event_kind)kind, kind == EVENT_START ? ARRIVAL_RESUME : ARRIVAL_EVENT, "conversation-1");
 	}
+}
+
+/* R105 */
+static void
+nor_does_one_that_is_kept_in_a_queue(void **state)
+{
+	static const enum event_kind kinds[] = {EVENT_PROMPT, EVENT_TOOL_DONE};
+	struct scene *scene = *state;
+
+	keep_all(scene);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		try_event(scene, kinds[i], ARRIVAL_EVENT, i == 0 ? "new-0" : "new-1");
+		for (int again = 0; again < 3; again++)
+			try_event(scene, kinds[i], ARRIVAL_EVENT, "conversation-1");
+	}
+	json_decref(prepare(scene, "queue list", "{\"queue\":\"observations\"}"));
+	json_decref(prepare(scene, "queue list", "{\"queue\":\"prompts\"}"));
+	nor_does_one_in_a_turn(state);
 }
 
 static void
@@ -461,4 +500,4 @@ a_status_line_and_a_dropped_event_cost_as_little(void **state)
 CONTRACT_TESTS(TEST(every_verb_of_the_table_is_tried_or_left_out_for_a_reason),
                TEST(no_rule_of_a_verb_waits_for_more_than_three_answers), TEST(finding_out_who_calls_costs_no_more),
                TEST(no_event_waits_for_more_than_four_answers), TEST(nor_does_one_in_a_turn),
-               TEST(a_status_line_and_a_dropped_event_cost_as_little))
+               TEST(nor_does_one_that_is_kept_in_a_queue), TEST(a_status_line_and_a_dropped_event_cost_as_little))
