@@ -434,15 +434,6 @@ no_event_waits_for_more_than_four_answers(void **state)
 	}
 }
 
-static void
-keep_all(struct scene *scene)
-{
-	assert_int_equal(context_open(&scene->context, false, &scene->why), OK);
-	assert_int_equal(config_add(&scene->context.engine.config, "test",
-	                            "[observe]\ntools = *\nprompts = yes\nuntil_bound = memory\n", &scene->why),
-	                 OK);
-}
-
 /* Of the client that is the turn's session, of a child, and of one that is neither. */
 static void
 nor_does_one_in_a_turn(void **state)
@@ -463,15 +454,13 @@ nor_does_one_in_a_turn(void **state)
 static void
 nor_does_one_that_is_kept_in_a_queue(void **state)
 {
-	static const enum event_kind kinds[] = {EVENT_PROMPT, EVENT_TOOL_DONE};
+	static const char keep_all[] = "[observe]\ntools = *\nprompts = yes\nuntil_bound = memory\n";
 	struct scene *scene = *state;
 
-	keep_all(scene);
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		try_event(scene, kinds[i], ARRIVAL_EVENT, i == 0 ? "new-0" : "new-1");
-		for (int again = 0; again < 3; again++)
-			try_event(scene, kinds[i], ARRIVAL_EVENT, "conversation-1");
-	}
+	assert_int_equal(context_open(&scene->context, false, &scene->why), OK);
+	assert_int_equal(config_add(&scene->context.engine.config, "test", keep_all, &scene->why), OK);
+	for (int i = 0; i < 8; i++)
+		try_event(scene, i % 2 == 0 ? EVENT_PROMPT : EVENT_TOOL_DONE, ARRIVAL_EVENT, i < 2 ? "new" : "conversation-1");
 	json_decref(prepare(scene, "queue list", "{\"queue\":\"observations\"}"));
 	json_decref(prepare(scene, "queue list", "{\"queue\":\"prompts\"}"));
 	nor_does_one_in_a_turn(state);

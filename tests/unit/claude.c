@@ -22,6 +22,9 @@ parse_text(const char *text, size_t len, struct event *out, struct buf *why)
 	                                                            : client_claude.parse_status_line(payload, out, why);
 	json_decref(payload);
 	free(copy);
+	/* what it owns; its words stay */
+	if (status == OK)
+		event_release(out);
 	return status;
 }
 
@@ -413,6 +416,7 @@ parse_recorded(const char *name)
 		assert_string_equal(event.tool, json_text(payload, "tool_name", ""));
 		assert_string_equal(event.agent, json_text(payload, "agent_id", ""));
 		assert_int_not_equal(event.kind, EVENT_OTHER);
+		event_release(&event);
 	}
 	at = json_array_size(payloads);
 	json_decref(payloads);
