@@ -104,9 +104,10 @@ confirm(struct txn *txn, const struct binding_ask *ask, int64_t generation, stru
 		db_ask(txn->db, &rows, why,
 	           "SELECT b.value, b.generation, b.bound_ms, " WAITER_COLUMNS " FROM (SELECT value, generation, bound_ms FROM binding"
 	           " WHERE project = $1 AND session = $2 AND slot = $3 ORDER BY generation DESC LIMIT 1) AS b LEFT JOIN waiter w"
-	           " ON w.project = $1 AND (w.topic = '" BINDING_TOPIC "' || $2 || '/' || $3 OR w.topic IN (SELECT 'queue/' || i.queue"
-	           " FROM queue_item i WHERE i.project = $1 AND i.line = $2 AND i.line <> '' AND i.state < 4 AND i.state = 1"
-	           " AND i.slot = $3)) ORDER BY " WAITER_ORDER,
+	           " ON w.project = $1 AND (w.topic = '" BINDING_TOPIC "' || $2 || '/' || $3 OR w.topic IN (SELECT 'queue/' || q.queue"
+	           " FROM queue q WHERE q.project = $1 AND $3 = (SELECT i.slot FROM queue_item i WHERE i.project = $1"
+	           " AND i.queue = q.queue AND i.item = (SELECT f.item FROM queue_item f WHERE f.project = $1 AND f.line = $2"
+	           " AND f.line <> '' AND f.queue = q.queue AND f.state = 1 LIMIT 1)))) ORDER BY " WAITER_ORDER,
 	           DB_TEXT(txn->project), DB_TEXT(ask->session), DB_TEXT(ask->slot));
 
 	if (status != OK)

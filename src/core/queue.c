@@ -152,6 +152,11 @@ check(const struct queue_put *ask, struct buf *why)
 	return status;
 }
 
+/* Whether the line has one in that state. */
+#define IN_LINE(in) \
+	"EXISTS (SELECT 1 FROM queue_item n WHERE n.project = $2 AND n.line = $4 AND n.line <> '' AND n.queue = $3 AND n.state = " in \
+	")"
+
 /* One row for each waiter that may be woken, or one without: the facts stand in all of them. */
 static enum status
 ask_facts(struct txn *txn, const struct queue_put *ask, bool aged, struct db_rows *rows, struct buf *why)
@@ -163,8 +168,7 @@ ask_facts(struct txn *txn, const struct queue_put *ask, bool aged, struct db_row
 	              "SELECT " QUEUE_COLUMNS ", q.last, q.items, q.bytes,"
 	              " CASE WHEN $1 = 1 THEN (SELECT o.put_ms FROM queue_item o WHERE o.project = $2 AND o.queue = $3"
 	              "  AND o.item > q.settled AND o.state < 3 ORDER BY o.item LIMIT 1) END,"
-	              " CASE WHEN $4 = '' THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM queue_item n WHERE n.project = $2"
-	              "  AND n.line = $4 AND n.line <> '' AND n.queue = $3 AND n.state < 4 AND n.state < 3 LIMIT 1) AS one) END,"
+	              " CASE WHEN $4 <> '' AND (" IN_LINE("1") " OR " IN_LINE("2") " OR " IN_LINE("0") ") THEN 1 ELSE 0 END,"
 	              " CASE WHEN $5 = '' THEN 1 WHEN COALESCE((SELECT b.value FROM binding b WHERE b.project = $2 AND b.session = "
 	              "$4"
 	              "  AND b.slot = $5 ORDER BY b.generation DESC LIMIT 1), '') <> '' THEN 1 ELSE 0 END, " WAITER_COLUMNS

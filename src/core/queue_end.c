@@ -20,6 +20,10 @@ queue_save(struct txn *txn, const struct queue_item *item)
 	       DB_TEXT(txn->project), DB_TEXT(item->queue), DB_INT(item->number));
 }
 
+#define IN_LINE(in) \
+	"EXISTS (SELECT 1 FROM queue_item f WHERE f.project = $1 AND f.line = $3 AND f.line <> '' AND f.queue = $2 AND f.state = " in \
+	")"
+
 void
 queue_next(struct txn *txn, const struct queue_item *item)
 {
@@ -27,9 +31,8 @@ queue_next(struct txn *txn, const struct queue_item *item)
 		return;
 	db_run(txn->db,
 	       "UPDATE queue_item SET state = 1 WHERE project = $1 AND queue = $2 AND item = (SELECT n.item FROM queue_item n"
-	       " WHERE n.project = $1 AND n.line = $3 AND n.line <> '' AND n.queue = $2 AND n.state < 4 AND n.state = 0"
-	       " ORDER BY n.item LIMIT 1) AND NOT EXISTS (SELECT 1 FROM queue_item f WHERE f.project = $1 AND f.line = $3"
-	       " AND f.line <> '' AND f.queue = $2 AND f.state < 4 AND f.state IN (1, 2))",
+	       " WHERE n.project = $1 AND n.line = $3 AND n.line <> '' AND n.queue = $2 AND n.state = 0"
+	       " ORDER BY n.item LIMIT 1) AND NOT " IN_LINE("1") " AND NOT " IN_LINE("2"),
 	       DB_TEXT(txn->project), DB_TEXT(item->queue), DB_TEXT(item->line));
 }
 
@@ -301,8 +304,7 @@ back_in_line(struct txn *txn, const struct queue_item *item)
 
 	if (item->line[0] != '\0')
 		db_run(txn->db,
-		       "UPDATE queue_item SET state = 0 WHERE project = $1 AND line = $2 AND line <> '' AND queue = $3 AND state < 4"
-		       " AND state = 1",
+		       "UPDATE queue_item SET state = 0 WHERE project = $1 AND line = $2 AND line <> '' AND queue = $3 AND state = 1",
 		       DB_TEXT(txn->project), DB_TEXT(item->line), DB_TEXT(item->queue));
 	queue_next(txn, item);
 	db_run(txn->db,
@@ -324,7 +326,7 @@ queue_redrive(struct txn *txn, const char *queue, int64_t number, size_t *count,
 	status = db_ask(txn->db, &rows, why,
 	                "UPDATE queue_item SET state = CASE WHEN line = '' THEN 1 ELSE 0 END, attempts = 0, ended_ms = 0,"
 	                " ready_ms = $1 WHERE project = $2 AND queue = $3 AND item IN (SELECT d.item FROM queue_item d"
-	                " WHERE d.project = $2 AND d.state > 2 AND d.state = 3 AND d.queue = $3 AND ($4 = 0 OR d.item = $4)"
+	                " WHERE d.project = $2 AND d.state = 3 AND d.queue = $3 AND ($4 = 0 OR d.item = $4)"
 	                " ORDER BY d.ended_ms LIMIT $5) RETURNING item, line, size",
 	                DB_INT(txn_now(txn)), DB_TEXT(txn->project), DB_TEXT(queue), DB_INT(number), DB_INT(QUEUE_REDRIVE_MAX));
 	for (size_t i = 0; status == OK && i < rows.count; i++) {

@@ -110,12 +110,11 @@ queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why)
 	enum status status = db_ask(
 		txn->db, &rows, why,
 		"SELECT q.queue, q.items, q.bytes, q.dead, q.done,"
-		" (SELECT count(*) FROM queue_item i WHERE i.project = $1 AND i.queue = q.queue AND i.state > 0 AND i.state < 3"
-		"  AND i.state = 2),"
+		" (SELECT count(*) FROM queue_item i WHERE i.project = $1 AND i.queue = q.queue AND i.state = 2),"
 		" (SELECT CAST(COALESCE(sum(1 + (SELECT count(*) FROM queue_item n WHERE n.project = $1 AND n.line = i.line AND n.line "
 		"<> ''"
-		"  AND n.queue = q.queue AND n.state < 4 AND n.state = 0)), 0) AS BIGINT) FROM queue_item i WHERE i.project = $1"
-		"  AND i.queue = q.queue AND i.state > 0 AND i.state < 3 AND i.state = 1 AND NOT " QUEUE_BOUND(
+		"  AND n.queue = q.queue AND n.state = 0)), 0) AS BIGINT) FROM queue_item i WHERE i.project = $1"
+		"  AND i.queue = q.queue AND i.state = 1 AND NOT " QUEUE_BOUND(
 			"i") "),"
 				 " (SELECT o.put_ms FROM queue_item o WHERE o.project = $1 AND o.queue = q.queue AND o.item > q.settled AND "
 				 "o.state < 3"

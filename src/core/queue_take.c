@@ -8,7 +8,7 @@
 enum way { CLAIMED, FIRST, FOLLOWS };
 
 /* $1 project, $2 queue, $3 line or '', $4 now, $5 how many.  Large payloads are read by themselves. */
-#define OF_QUEUE "i.project = $1 AND i.queue = $2 AND i.state > 0 AND i.state < 3"
+#define OF_QUEUE "i.project = $1 AND i.queue = $2"
 #define CLAIMED_ROWS "SELECT " QUEUE_COLUMNS ", NULL, 0, 0 FROM queue_item i WHERE " OF_QUEUE " AND i.state = 2"
 #define IS_FIRST OF_QUEUE " AND i.state = 1 AND ($3 = '' OR i.line = $3) AND i.ready_ms <= $4 AND " QUEUE_BOUND("i")
 #define FIRST_ROWS "FROM queue_item i WHERE " IS_FIRST " ORDER BY i.priority DESC, i.item LIMIT "
@@ -30,8 +30,9 @@ ask_several(struct txn *txn, const struct queue_take *ask, struct db_rows *rows,
 {
 	return db_ask(txn->db, rows, why,
 	              CLAIMED_ROWS WITH_PAYLOAD(FIRST_ROWS "$5", "1, 1")
-	                  WITH_PAYLOAD("FROM queue_item i WHERE i.project = $1 AND i.queue = $2 AND i.line <> '' AND i.state < 4"
-	                               " AND i.state = 0 AND i.line = (SELECT i.line " FIRST_ROWS "1) ORDER BY i.item LIMIT $5",
+	                  WITH_PAYLOAD("FROM queue_item i WHERE i.project = $1 AND i.queue = $2 AND i.item IN (SELECT n.item"
+	                               " FROM queue_item n WHERE n.project = $1 AND n.line = (SELECT i.line " FIRST_ROWS "1)"
+	                               " AND n.line <> '' AND n.queue = $2 AND n.state = 0 ORDER BY n.item LIMIT $5)",
 	                               "2, CASE WHEN f.ready_ms <= $4 AND " QUEUE_BOUND("f") " THEN 1 ELSE 0 END"),
 	              DB_TEXT(txn->project), DB_TEXT(ask->queue), DB_TEXT(ask->line == NULL ? "" : ask->line), DB_INT(txn_now(txn)),
 	              DB_INT(ask->max));

@@ -45,8 +45,8 @@ retention_due(struct txn *txn, bool *due, struct buf *why)
 			"LIMIT 1),"
 			" (SELECT at_ms FROM audit WHERE project || '' = $1 ORDER BY seq LIMIT 1),"
 			" (SELECT expires_ms FROM token WHERE project = $1 ORDER BY expires_ms LIMIT 1),"
-			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 4 ORDER BY ended_ms LIMIT 1),"
-			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state > 2 AND state = 3 ORDER BY ended_ms LIMIT 1)",
+			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state = 4 ORDER BY ended_ms LIMIT 1),"
+			" (SELECT ended_ms FROM queue_item WHERE project = $1 AND state = 3 ORDER BY ended_ms LIMIT 1)",
 			DB_TEXT(txn->project));
 	if (status != OK)
 		return status;
@@ -89,6 +89,10 @@ remove_what_is_of(struct txn *txn, const char *session, const char *client)
 	audit_add(txn, session, "session.removed", client, "", "");
 }
 
+/* One in that state; so that the index of lines serves. */
+#define HAS_ITEM(in) \
+	"EXISTS (SELECT 1 FROM queue_item i WHERE i.project = $1 AND i.line = s.session AND i.line <> '' AND i.state = " in ")"
+
 static enum status
 remove_sessions(struct txn *txn, int64_t before_ms, size_t *count, struct buf *why)
 {
@@ -97,8 +101,8 @@ remove_sessions(struct txn *txn, int64_t before_ms, size_t *count, struct buf *w
 		db_ask(txn->db, &rows, why,
 	           "DELETE FROM session WHERE project = $1 AND session IN (SELECT s.session FROM session s"
 	           " WHERE s.project = $1 AND s.ended_ms IS NOT NULL AND s.ended_ms < $2"
-	           " AND s.state IN ('ended', 'lost') AND NOT EXISTS (SELECT 1 FROM queue_item i WHERE i.project = $1"
-	           " AND i.line = s.session AND i.line <> '' AND i.state < 4) ORDER BY s.ended_ms LIMIT $3)"
+	           " AND s.state IN ('ended', 'lost') AND NOT " HAS_ITEM("0") " AND NOT " HAS_ITEM("1") " AND NOT " HAS_ITEM("2")
+	           " AND NOT " HAS_ITEM("3") " ORDER BY s.ended_ms LIMIT $3)"
 	           " RETURNING session, client",
 	           DB_TEXT(txn->project), DB_INT(before_ms), DB_INT(RETENTION_SESSIONS));
 
@@ -146,8 +150,8 @@ remove_items(struct txn *txn, const struct retention_terms *keep, size_t *count,
 	enum status status =
 		db_ask(txn->db, &rows, why,
 	           "SELECT queue, item, line, state FROM (SELECT * FROM (SELECT queue, item, line, state FROM queue_item"
-	           " WHERE project = $1 AND state > 2 AND state = 4 AND ended_ms < $2 ORDER BY ended_ms LIMIT $3) AS done UNION ALL"
-	           " SELECT * FROM (SELECT queue, item, line, state FROM queue_item WHERE project = $1 AND state > 2 AND state = 3"
+	           " WHERE project = $1 AND state = 4 AND ended_ms < $2 ORDER BY ended_ms LIMIT $3) AS done UNION ALL"
+	           " SELECT * FROM (SELECT queue, item, line, state FROM queue_item WHERE project = $1 AND state = 3"
 	           " AND ended_ms < $4 ORDER BY ended_ms LIMIT $3) AS dead) AS old",
 	           DB_TEXT(txn->project), DB_INT(txn_now(txn) - keep->done), DB_INT(RETENTION_ROWS),
 	           DB_INT(txn_now(txn) - keep->dead));

@@ -13,6 +13,7 @@
 
 #define READ_STEP ((size_t)64 << 10)
 #define LOCK_LOOK_MS 10
+#define REMOVED_AGAIN_MAX 16 /* folders that others make and remove at the same time */
 
 /* One read(2), again when a signal came between. */
 static ssize_t
@@ -144,24 +145,45 @@ file_give(const char *path, struct buf *why)
 	return OK;
 }
 
-enum status
-file_make_folder(const char *path, mode_t mode, bool *made, struct buf *why)
+/* 0, or -1 with errno: ENOENT if somebody removed it meanwhile, EEXIST if it is there and is not a folder. */
+static int
+make_folder(const char *path, mode_t mode, bool *made)
 {
 	struct stat there;
 
+	*made = mkdir(path, mode) == 0;
+	if (!*made && errno != EEXIST)
+		return -1;
+	if (stat(path, &there) != 0)
+		return -1;
+	if (*made)
+		return chmod(path, (there.st_mode & 0777) | (mode & 0700));
+	errno = EEXIST;
+	return S_ISDIR(there.st_mode) ? 0 : -1;
+}
+
+enum status
+file_make_folder(const char *path, mode_t mode, bool *made, struct buf *why)
+{
+	bool ours = false;
+	int failed = -1;
+
 	if (made != NULL)
 		*made = false;
-	if (mkdir(path, mode) == 0) {
-		if (made != NULL)
-			*made = true;
-		if (stat(path, &there) != 0 || chmod(path, (there.st_mode & 0777) | (mode & 0700)) != 0)
-			return why_not(why, IO_FAILED, "%s: its mode can't be set: %s", path, strerror(errno));
-		return file_give(path, why);
+	for (int i = 0; i < REMOVED_AGAIN_MAX && failed != 0 && (i == 0 || errno == ENOENT); i++) {
+		failed = make_folder(path, mode, &ours);
+		if (failed == 0 && ours && file_give(path, why) != OK) {
+			if (access(path, F_OK) == 0)
+				return IO_FAILED;
+			failed = -1;
+		}
 	}
-	if (errno != EEXIST)
-		return why_not(why, IO_FAILED, "%s: can't be made: %s", path, strerror(errno));
-	if (stat(path, &there) != 0 || !S_ISDIR(there.st_mode))
+	if (failed != 0 && errno == EEXIST)
 		return why_not(why, IO_FAILED, "%s: is there and is not a folder", path);
+	if (failed != 0)
+		return why_not(why, IO_FAILED, "%s: can't be made: %s", path, strerror(errno));
+	if (made != NULL)
+		*made = ours;
 	return OK;
 }
 

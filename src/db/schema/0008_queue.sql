@@ -58,11 +58,13 @@ CREATE TABLE queue_item (
 	challenged_boot TEXT NOT NULL,
 	PRIMARY KEY (project, queue, item)
 ) %CLUSTERED%;
-CREATE INDEX queue_open ON queue_item (project, queue, state, priority DESC, item) WHERE state > 0 AND state < 3;
-CREATE INDEX queue_line ON queue_item (project, line, queue, state, item) WHERE line <> '' AND state < 4;
+-- Conditions that a query's `state = 1` proves by itself: SQLite replaces every other mention of that column by the number.
+CREATE INDEX queue_open ON queue_item (project, queue, state, priority DESC, item) WHERE state = 1 OR state = 2;
+CREATE INDEX queue_line ON queue_item (project, line, queue, state, item)
+	WHERE line <> '' AND (state = 0 OR state = 1 OR state = 2 OR state = 3);
 CREATE UNIQUE INDEX queue_key ON queue_item (project, queue, line, key) WHERE key <> '';
 CREATE INDEX queue_apart ON queue_item (project, apart) WHERE apart <> '';
-CREATE INDEX queue_over ON queue_item (project, state, ended_ms) WHERE state > 2;
+CREATE INDEX queue_over ON queue_item (project, state, ended_ms) WHERE state = 3 OR state = 4;
 
 -- What is to be done, apart from the item, which changes.
 CREATE TABLE queue_payload (
