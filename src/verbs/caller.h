@@ -11,14 +11,19 @@
 
 struct caller {
 	bool person;            /* then there is no session */
-	struct session session;
+	char session[ID_SIZE];
+	struct process process; /* that session's */
 	char actor[ACTOR_SIZE];
 };
 
 /* Inside a transaction.  CONFLICT with `why` naming the sessions when it can't be told which of several; NO_SUCH. */
 enum status caller_find(struct txn *txn, const char *session_arg, struct caller *out, struct buf *why) MUST_CHECK;
 
-/* The same where a session is needed: NOT_ALLOWED with what to do for a person. */
-enum status caller_session(struct txn *txn, const char *session_arg, struct caller *out, struct buf *why) MUST_CHECK;
+/* The same where a session is needed: NOT_ALLOWED with what to do for a person.  *whole, which may be NULL, is all of it. */
+enum status caller_session(struct txn *txn, const char *session_arg, struct caller *out, struct session *whole,
+                           struct buf *why) MUST_CHECK;
+
+/* *out is that session. */
+void caller_is(const char *session, const struct process *process, struct caller *out);
 
 #endif

@@ -44,8 +44,7 @@ exclusive_enter(struct context *context, const struct session *session, int64_t 
 
 	hold_init(&hold, context, session->id, NULL);
 	hold.found = true;
-	hold.caller.session = *session;
-	snprintf(hold.caller.actor, sizeof hold.caller.actor, "%s", session->id);
+	caller_is(session->id, &session->process, &hold.caller);
 	/* what else the session waits for, it waits for while it holds this */
 	snprintf(hold.chain, sizeof hold.chain, "%s", session->id);
 	*holder = (struct lease){0};

@@ -117,7 +117,7 @@ rule_add(struct txn *txn, void *data, struct buf *why)
 	struct work *work = data;
 
 	txn->actor = work->caller.actor;
-	return instruction_add(txn, work->caller.session.id, &work->draft, &work->outcome, work->conflicts, why);
+	return instruction_add(txn, work->caller.session, &work->draft, &work->outcome, work->conflicts, why);
 }
 
 static enum status
@@ -126,7 +126,7 @@ rule_edit(struct txn *txn, void *data, struct buf *why)
 	struct work *work = data;
 
 	txn->actor = work->caller.actor;
-	return instruction_edit(txn, work->caller.session.id, work->id, work->version, &work->draft, &work->outcome,
+	return instruction_edit(txn, work->caller.session, work->id, work->version, &work->draft, &work->outcome,
 	                        work->conflicts, why);
 }
 
@@ -136,7 +136,7 @@ rule_retire(struct txn *txn, void *data, struct buf *why)
 	struct work *work = data;
 
 	txn->actor = work->caller.actor;
-	return instruction_retire(txn, work->caller.session.id, work->id, work->version, &work->outcome, work->conflicts, why);
+	return instruction_retire(txn, work->caller.session, work->id, work->version, &work->outcome, work->conflicts, why);
 }
 
 /* What was done; to who is refused, what stands. */
@@ -340,7 +340,7 @@ rule_checked(struct txn *txn, void *data, struct buf *why)
 	struct call *call = work->call;
 
 	txn->actor = work->caller.actor;
-	return instruction_checked(txn, work->caller.session.id, arg(call, "id"), json_truth(call->args, "violated"), call->result,
+	return instruction_checked(txn, work->caller.session, arg(call, "id"), json_truth(call->args, "violated"), call->result,
 	                           why);
 }
 

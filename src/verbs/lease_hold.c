@@ -38,7 +38,7 @@ name_chain(struct txn *txn, struct hold *hold, struct buf *why)
 	if (inherited != NULL && str_check_id("STILE_CHAIN", inherited, sizeof hold->chain - 1, NULL) == OK)
 		return str_copy(hold->chain, sizeof hold->chain, inherited);
 	if (!hold->stays && !hold->apart && !hold->caller.person)
-		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session.id);
+		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session);
 	hold->alone = true;
 	status = txn_id(txn, id, why);
 	if (status == OK)
@@ -69,12 +69,12 @@ rule_acquire(struct txn *txn, void *arg, struct buf *why)
 	if (status != OK)
 		return status;
 	txn->actor = hold->caller.actor;
-	ask->session = hold->caller.session.id;
+	ask->session = hold->caller.session;
 	ask->chain = hold->chain;
 	ask->first = hold->alone && hold->count == 0;
 	/* a process that is gone already proves nothing of who asks now */
-	if (ask->process.pid == 0 && !lease_process_is_gone(txn, &hold->caller.session.process))
-		ask->process = hold->caller.session.process;
+	if (ask->process.pid == 0 && !lease_process_is_gone(txn, &hold->caller.process))
+		ask->process = hold->caller.process;
 	status = lease_acquire(txn, ask, attempt->lease, why);
 	/* a waiter is told nothing yet, and is gone as well if a power cut undoes its ticket */
 	txn->db->unhurried = status == QUEUED;

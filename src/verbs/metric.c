@@ -12,14 +12,21 @@ struct work {
 	double amount;
 	bool set;
 	struct caller caller;
+	struct session session; /* of the caller, where all of it is needed */
 	struct checkpoint_list fired;
 };
+
+static bool
+nears_checkpoint(const struct work *work)
+{
+	return str_equal(work->name, "context_tokens");
+}
 
 static enum status
 change(struct txn *txn, struct work *work, struct buf *why)
 {
 	const struct metric_row *row = metric_find(work->name);
-	const struct session *session = &work->caller.session;
+	const char *session = work->caller.session;
 	struct checkpoint_list told;
 	char after[40];
 
@@ -30,22 +37,20 @@ change(struct txn *txn, struct work *work, struct buf *why)
 	if (row != NULL && !work->set && row->kind == METRIC_GAUGE)
 		return why_not(why, BAD_INPUT, "%s is a gauge; use `stile metric set`", work->name);
 	if (work->set)
-		metric_set(txn, session->id, work->name, work->amount);
+		metric_set(txn, session, work->name, work->amount);
 	else
-		metric_add(txn, session->id, work->name, work->amount);
+		metric_add(txn, session, work->name, work->amount);
 	snprintf(after, sizeof after, "%.17g", work->amount);
-	audit_add(txn, session->id, work->set ? "metric.set" : "metric.add", work->name, "", after);
-	/* no other metric brings a checkpoint nearer */
-	if (!str_equal(work->name, "context_tokens"))
-		return OK;
-	return checkpoint_report(txn, session, false, &work->fired, &told, why);
+	audit_add(txn, session, work->set ? "metric.set" : "metric.add", work->name, "", after);
+	return !nears_checkpoint(work) ? OK : checkpoint_report(txn, &work->session, false, &work->fired, &told, why);
 }
 
 static enum status
 rule_change(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
-	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
+	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller,
+	                                    nears_checkpoint(work) ? &work->session : NULL, why);
 
 	if (status != OK)
 		return status;
@@ -73,9 +78,9 @@ run_change(struct call *call, bool set)
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule_change, &work, call->why);
 	for (size_t i = 0; status == OK && i < work.fired.count; i++)
-		json_array_append_new(fired, checkpoint_json(work.caller.session.id, &work.fired.items[i]));
+		json_array_append_new(fired, checkpoint_json(work.caller.session, &work.fired.items[i]));
 	if (status == OK)
-		json_object_set_new(call->result, "session", json_string(work.caller.session.id));
+		json_object_set_new(call->result, "session", json_string(work.caller.session));
 	json_object_set_new(call->result, "checkpoints", fired);
 	return status;
 }
@@ -102,16 +107,16 @@ rule_show(struct txn *txn, void *data, struct buf *why)
 
 	if (json_truth(work->call->args, "aggregate"))
 		return metric_aggregate(txn, result, why);
-	status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
+	status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, NULL, why);
 	if (status == OK)
-		status = metric_load(txn, work->caller.session.id, &values, why);
+		status = metric_load(txn, work->caller.session, &values, why);
 	if (status != OK)
 		return status;
 	metrics = json_object();
 	for (size_t i = 0; i < values.count; i++)
 		json_object_set_new(metrics, values.items[i].name, json_number(values.items[i].life));
 	metric_values_release(&values);
-	json_object_set_new(result, "session", json_string(work->caller.session.id));
+	json_object_set_new(result, "session", json_string(work->caller.session));
 	json_object_set_new(result, "metrics", metrics);
 	return OK;
 }
@@ -132,8 +137,8 @@ rule_pressure(struct txn *txn, void *data, struct buf *why)
 	const char *profile = json_text(work->call->args, "profile", config_get(txn->config, "stile", "profile"));
 	struct metric_values values;
 	struct pressure pressure;
-	const struct session *session = &work->caller.session;
-	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
+	const struct session *session = &work->session;
+	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, &work->session, why);
 
 	if (status == OK)
 		status = pressure_check(txn, session, profile, &values, &pressure, why);
@@ -166,7 +171,7 @@ rule_checkpoints(struct txn *txn, void *data, struct buf *why)
 
 	json_object_set_new(work->call->result, "checkpoints", list);
 	if (session != NULL)
-		status = caller_session(txn, session, &work->caller, why);
+		status = caller_session(txn, session, &work->caller, NULL, why);
 	return status == OK ? checkpoint_all(txn, session, list, why) : status;
 }
 

@@ -49,7 +49,7 @@ rule_put(struct txn *txn, void *data, struct buf *why)
 	if (group != NULL)
 		snprintf(work->line, sizeof work->line, QUEUE_GROUP "%s", group);
 	else
-		snprintf(work->line, sizeof work->line, "%s", work->caller.session.id);
+		snprintf(work->line, sizeof work->line, "%s", work->caller.session);
 	status = queue_put(txn, &work->put, &work->item, &work->again, why);
 	work->full = status == BUSY;
 	return status;

@@ -27,9 +27,9 @@ rule_take(struct txn *txn, void *arg, struct buf *why)
 		return status;
 	wait->found = true;
 	txn->actor = wait->caller.actor;
-	wait->ask.session = wait->caller.session.id;
-	if (!wait->stays && wait->ask.process.pid == 0 && !lease_process_is_gone(txn, &wait->caller.session.process))
-		wait->ask.process = wait->caller.session.process;
+	wait->ask.session = wait->caller.session;
+	if (!wait->stays && wait->ask.process.pid == 0 && !lease_process_is_gone(txn, &wait->caller.process))
+		wait->ask.process = wait->caller.process;
 	status = queue_take(txn, &wait->ask, &wait->taken, why);
 	wait->empty = status == BUSY;
 	return status;

@@ -179,11 +179,8 @@ rule_find(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
 	struct caller caller;
-	enum status status = caller_session(txn, arg(work->call, "session"), &caller, why);
 
-	if (status == OK)
-		work->session = caller.session;
-	return status;
+	return caller_session(txn, arg(work->call, "session"), &caller, &work->session, why);
 }
 
 static enum status

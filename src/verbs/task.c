@@ -235,7 +235,7 @@ run_list(struct call *call)
 static enum status
 find_session(struct txn *txn, struct work *work, struct buf *why)
 {
-	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
+	enum status status = caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, NULL, why);
 
 	if (status == OK)
 		txn->actor = work->caller.actor;
@@ -248,7 +248,7 @@ rule_set_active(struct txn *txn, void *data, struct buf *why)
 	struct work *work = data;
 	enum status status = find_session(txn, work, why);
 
-	return status == OK ? task_set_active(txn, work->caller.session.id, work->name, why) : status;
+	return status == OK ? task_set_active(txn, work->caller.session, work->name, why) : status;
 }
 
 static enum status
@@ -258,7 +258,7 @@ rule_clear_active(struct txn *txn, void *data, struct buf *why)
 	enum status status = find_session(txn, work, why);
 
 	if (status == OK)
-		task_clear_active(txn, work->caller.session.id);
+		task_clear_active(txn, work->caller.session);
 	return status;
 }
 
@@ -268,7 +268,7 @@ rule_active(struct txn *txn, void *data, struct buf *why)
 	struct work *work = data;
 	enum status status = find_session(txn, work, why);
 
-	return status == OK ? task_active(txn, work->caller.session.id, work->active, &work->set_ms, &work->held, why) : status;
+	return status == OK ? task_active(txn, work->caller.session, work->active, &work->set_ms, &work->held, why) : status;
 }
 
 /* The session's own file beside the one that was for all. */
@@ -276,7 +276,7 @@ static enum status
 write_own(struct work *work, const char *file)
 {
 	char path[PATH_SIZE], text[TASK_NAME_MAX + 2];
-	int len = snprintf(path, sizeof path, "%s.%s", file, work->caller.session.id);
+	int len = snprintf(path, sizeof path, "%s.%s", file, work->caller.session);
 	enum status status;
 
 	if (len < 0 || (size_t)len >= sizeof path)
@@ -323,12 +323,12 @@ show_active(struct work *work, const char *file)
 
 	if (status != OK)
 		return status;
-	json_object_set_new(call->result, "session", json_string(work->caller.session.id));
+	json_object_set_new(call->result, "session", json_string(work->caller.session));
 	if (work->active[0] == '\0' && file != NULL)
 		return read_old(work, file);
 	if (work->active[0] == '\0')
 		return why_not(call->why, NO_SUCH, "the session %s is at no task; say at which: stile task active NAME",
-		               work->caller.session.id);
+		               work->caller.session);
 	json_object_set_new(call->result, "task", json_string(work->active));
 	json_object_set_new(call->result, "source", json_string("session"));
 	json_object_set_new(call->result, "set_ms", json_integer(work->set_ms));
@@ -353,7 +353,7 @@ run_active(struct call *call)
 	status = engine_run(&call->context->engine, sets ? rule_set_active : rule_clear_active, &work, call->why);
 	if (status != OK)
 		return status;
-	json_object_set_new(call->result, "session", json_string(work.caller.session.id));
+	json_object_set_new(call->result, "session", json_string(work.caller.session));
 	json_object_set_new(call->result, "task", sets ? json_string(work.name) : json_null());
 	return file == NULL ? OK : write_own(&work, file);
 }

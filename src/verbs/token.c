@@ -27,7 +27,7 @@ find_actor(struct txn *txn, struct work *work, struct buf *why)
 	work->ask = (struct token_ask){.name = json_text(args, "name", ""),
 	                               .scope = json_text(args, "scope", ""),
 	                               .digest = json_text(args, "digest", ""),
-	                               .session = work->caller.session.id,
+	                               .session = work->caller.session,
 	                               .ttl_ms = json_whole(args, "ttl", TTL_MS)};
 	return OK;
 }

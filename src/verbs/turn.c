@@ -35,10 +35,10 @@ rule_find(struct txn *txn, void *data, struct buf *why)
 		session = work->session;
 	}
 	if (status == OK)
-		status = caller_session(txn, session, &work->caller, why);
+		status = caller_session(txn, session, &work->caller, NULL, why);
 	if (status != OK)
 		return status;
-	snprintf(work->session, sizeof work->session, "%s", work->caller.session.id);
+	snprintf(work->session, sizeof work->session, "%s", work->caller.session);
 	txn->actor = work->caller.actor;
 	return key != NULL && arg(work->call, "session") != NULL ? turn_key_set(txn, key, work->session, why) : OK;
 }

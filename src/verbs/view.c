@@ -94,7 +94,7 @@ rule_caller(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
 
-	return caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, why);
+	return caller_session(txn, json_text(work->call->args, "session", NULL), &work->caller, NULL, why);
 }
 
 static void
@@ -116,7 +116,7 @@ static enum status
 prepare(struct work *work, const struct view *view)
 {
 	struct call *call = work->call;
-	struct tractatus_viewer viewer = viewer_of(work, work->caller.session.id);
+	struct tractatus_viewer viewer = viewer_of(work, work->caller.session);
 	struct buf why;
 
 	buf_init(&why, WHY_MAX);
@@ -131,7 +131,7 @@ static enum status
 export_instead(struct work *work)
 {
 	struct call *call = work->call;
-	struct tractatus_viewer viewer = viewer_of(work, work->caller.session.id);
+	struct tractatus_viewer viewer = viewer_of(work, work->caller.session);
 	char folder[PATH_SIZE], reason[WHY_MAX];
 	struct buf why;
 
@@ -161,7 +161,7 @@ run_inside(struct work *work, struct view *view)
 	view->count = TRACTATUS_VIEW_FILES;
 	context_release(call->context, false);
 	/* who the command calls for is who it has the files of */
-	if (setenv("STILE_SESSION", work->caller.session.id, 1) != 0 || setenv("STILE_VIEW", "1", 1) != 0)
+	if (setenv("STILE_SESSION", work->caller.session, 1) != 0 || setenv("STILE_VIEW", "1", 1) != 0)
 		return why_not(call->why, NO_MEMORY, "out of memory");
 	status = view_run(view, call->command, &call->exit, call->why);
 	return status == NOT_ALLOWED && call->exit < 0 ? export_instead(work) : status;
@@ -183,8 +183,8 @@ run_tractatus(struct call *call)
 	if (status != OK)
 		return status;
 	begin(&work);
-	view.label = work.caller.session.id;
-	json_object_set_new(call->result, "session", json_string(work.caller.session.id));
+	view.label = work.caller.session;
+	json_object_set_new(call->result, "session", json_string(work.caller.session));
 	status = prepare(&work, &view);
 	if (status == OK)
 		status = run_inside(&work, &view);

@@ -74,3 +74,6 @@ CREATE TABLE queue_payload (
 	payload TEXT NOT NULL,
 	PRIMARY KEY (project, queue, item)
 ) %CLUSTERED%;
+
+-- Whoever calls looks among those that are live for his own; past ones are many more.
+CREATE INDEX session_live ON session (project, session) WHERE ended_ms IS NULL;
