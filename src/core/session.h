@@ -134,18 +134,6 @@ struct session_list {
 enum status session_list(struct txn *txn, bool all, struct session_list *out, struct buf *why) MUST_CHECK;
 void session_list_release(struct session_list *list);
 
-/* The same of those that are live, and only which process each is. */
-struct session_host {
-	char session[ID_SIZE];
-	struct process process; /* pid 0 = not known */
-};
-struct session_hosts {
-	struct session_host *items;
-	size_t count;
-};
-enum status session_hosts(struct txn *txn, struct session_hosts *out, struct buf *why) MUST_CHECK;
-void session_hosts_release(struct session_hosts *hosts);
-
 /* As a document, the times in ms; `liveness` as found by the caller. */
 json_t *session_json(const struct session *session, enum liveness liveness);
 

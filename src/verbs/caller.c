@@ -1,5 +1,7 @@
 #include "verbs/caller.h"
 
+#include "core/session_host.h"
+
 #include <unistd.h>
 
 #define ANCESTORS_MAX 32
@@ -26,6 +28,17 @@ named_session(struct txn *txn, const char *id, struct caller *out, struct sessio
 	if (whole != NULL)
 		*whole = session;
 	return OK;
+}
+
+static bool
+is_among(const struct session_list *list, const char *id, struct session *out)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (str_equal(list->items[i].id, id)) {
+			*out = list->items[i];
+			return true;
+		}
+	return false;
 }
 
 static bool
@@ -75,44 +88,38 @@ one_of(const struct session_hosts *live, const size_t *which, size_t count, stru
 
 /* *found: by the processes around. */
 static enum status
-around(struct txn *txn, bool *found, struct caller *out, struct buf *why)
+around(const struct session_hosts *live, bool *found, struct caller *out, struct buf *why)
 {
-	struct session_hosts live;
-	enum status status = session_hosts(txn, &live, why);
-	size_t *which, count;
+	size_t *which = calloc(live->count + 1, sizeof *which);
+	size_t count = which == NULL || !any_hosted(live) ? 0 : hosted(live, which);
+	enum status status = OK;
 
-	*found = false;
-	if (status != OK)
-		return status;
-	which = calloc(live.count + 1, sizeof *which);
-	count = which == NULL || !any_hosted(&live) ? 0 : hosted(&live, which);
 	if (which == NULL)
 		status = why_not(why, NO_MEMORY, "out of memory");
 	else if (count > 0)
-		status = one_of(&live, which, count, out, why);
+		status = one_of(live, which, count, out, why);
 	*found = count > 0;
 	free(which);
-	session_hosts_release(&live);
 	return status;
 }
 
+/* Without --session: by the processes around, by the environment, or a person. */
 static enum status
-find(struct txn *txn, const char *session_arg, struct caller *out, struct session *whole, struct buf *why)
+by_surroundings(struct txn *txn, const struct session_hosts *live, struct caller *out, struct buf *why)
 {
 	const char *named = getenv("STILE_SESSION");
-	enum status status;
 	bool found;
+	enum status status = around(live, &found, out, why);
 
-	*out = (struct caller){0};
-	if (session_arg != NULL)
-		return named_session(txn, session_arg, out, whole, why);
-	status = around(txn, &found, out, why);
-	if (status != OK)
+	if (status != OK || found)
 		return status;
-	if (found)
-		return whole == NULL ? OK : session_load(txn, out->session, whole, why);
+	for (size_t i = 0; named != NULL && i < live->count; i++)
+		if (str_equal(live->items[i].session, named)) {
+			caller_is(named, &live->items[i].process, out);
+			return OK;
+		}
 	if (named != NULL && *named != '\0')
-		return named_session(txn, named, out, whole, why);
+		return named_session(txn, named, out, NULL, why);
 	out->person = snprintf(out->actor, sizeof out->actor, "uid:%lu", (unsigned long)getuid()) > 0;
 	return OK;
 }
@@ -120,13 +127,50 @@ find(struct txn *txn, const char *session_arg, struct caller *out, struct sessio
 enum status
 caller_find(struct txn *txn, const char *session_arg, struct caller *out, struct buf *why)
 {
-	return find(txn, session_arg, out, NULL, why);
+	struct session_hosts live;
+	enum status status;
+
+	*out = (struct caller){0};
+	if (session_arg != NULL)
+		return named_session(txn, session_arg, out, NULL, why);
+	status = session_hosts(txn, &live, why);
+	if (status != OK)
+		return status;
+	status = by_surroundings(txn, &live, out, why);
+	session_hosts_release(&live);
+	return status;
+}
+
+/* One answer for all: so that who needs a session whole waits for no more of them. */
+static enum status
+find_whole(struct txn *txn, const char *session_arg, struct caller *out, struct session *whole, struct buf *why)
+{
+	struct session_list list;
+	struct session_hosts live;
+	enum status status;
+
+	*out = (struct caller){0};
+	if (session_arg != NULL)
+		return named_session(txn, session_arg, out, whole, why);
+	status = session_list(txn, false, &list, why);
+	if (status != OK)
+		return status;
+	status = session_hosts_of(&list, &live, why);
+	if (status == OK) {
+		status = by_surroundings(txn, &live, out, why);
+		session_hosts_release(&live);
+	}
+	if (status == OK && !out->person)
+		status = is_among(&list, out->session, whole) ? OK : session_load(txn, out->session, whole, why);
+	session_list_release(&list);
+	return status;
 }
 
 enum status
 caller_session(struct txn *txn, const char *session_arg, struct caller *out, struct session *whole, struct buf *why)
 {
-	enum status status = find(txn, session_arg, out, whole, why);
+	enum status status = whole == NULL ? caller_find(txn, session_arg, out, why)
+	                                   : find_whole(txn, session_arg, out, whole, why);
 
 	if (status == OK && out->person)
 		return why_not(why, NOT_ALLOWED, "a person acts for no session; name one with --session (see `stile session list`)");
