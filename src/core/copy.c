@@ -259,7 +259,7 @@ put_all(struct copy *copy, struct buf *why)
 		status = db_ask(to->db, &rows, why, "SELECT coalesce(max(seq), 0) FROM audit WHERE project = $1", DB_TEXT(to->project));
 	if (status != OK)
 		return status;
-	to->db->ops->catch_up(to->db, now_ms, "audit", "seq", db_int(&rows, 0, 0));
+	to->db->ops->catch_up(to->db, now_ms, db_int(&rows, 0, 0));
 	db_rows_release(&rows);
 	status = compare(to, copy->counts, &differs, why);
 	if (status == CONFLICT)

@@ -60,8 +60,8 @@ struct db_ops {
 	enum status (*prove)(struct db *db, char proof[WAKE_SIZE], struct buf *why);
 	/* Inside one: whether the connection that gave `proof` is there.  One round trip, unless proof is "". */
 	bool (*proven)(struct db *db, const char *proof);
-	/* Queued, for rows of another store: no instant before now_ms is given any more, and the table's numbers go on past `last`. */
-	void (*catch_up)(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
+	/* Queued, for rows of another store: no instant before now_ms is given any more, and the trail's numbers go on past `last`. */
+	void (*catch_up)(struct db *db, int64_t now_ms, int64_t last);
 	/* Queued, for a project that is no more: removes what the engine itself keeps of it.  NULL: that is nothing. */
 	void (*forget)(struct db *db);
 	void (*facts)(struct db *db, struct buf *out); /* for `doctor`: adds "key=value" lines */

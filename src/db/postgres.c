@@ -24,6 +24,12 @@ send_plain(struct postgres *store, const char *sql)
 	postgres_send(store, sql, NULL, 0);
 }
 
+/*
+ * Whatever is set for the role: the warning that a standby was not waited for must come to us, and a number to its last bit.  In each
+ * transaction, since behind a pooler nothing else is ours.
+ */
+#define AS_WE_NEED "set_config('client_min_messages', 'warning', true), set_config('extra_float_digits', '1', true)"
+
 /* Since the statement came to the server: the wait for the project's row. */
 #define WAITED POSTGRES_NOW " - floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint"
 
@@ -49,7 +55,7 @@ send_begin_writing(struct postgres *store, bool ahead)
 	postgres_send(store,
 	              "SELECT set_config('lock_timeout', $1, true), set_config('synchronous_commit', CASE WHEN"
 	              " current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), "
-	              "set_config('idle_in_transaction_session_timeout', '" IDLE_MS "', true)",
+	              "set_config('idle_in_transaction_session_timeout', '" IDLE_MS "', true), " AS_WE_NEED,
 	              limit, 1);
 	postgres_send(store,
 	              "WITH p AS (INSERT INTO project AS p (project, created_ms, reaped_ms, seen_ms) VALUES ($1, " POSTGRES_NOW
@@ -74,7 +80,7 @@ send_begin_reading(struct postgres *store)
 	              " >= p.seen_ms THEN 0 ELSE"
 	              " p.ahead_ms END) FROM project p WHERE p.project = $1)), pg_backend_pid(),"
 	              " (SELECT schema FROM store), " POSTGRES_GRANTED
-	              ", (SELECT p.moved FROM project p WHERE p.project = $1), " WAITED,
+	              ", (SELECT p.moved FROM project p WHERE p.project = $1), " WAITED ", " AS_WE_NEED,
 	              project, 1);
 }
 

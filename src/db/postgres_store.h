@@ -102,7 +102,7 @@ enum status postgres_unknown(const struct postgres *store, const char *what, str
 
 /* For struct db_ops. */
 void postgres_facts(struct db *db, struct buf *out);
-void postgres_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last);
+void postgres_catch_up(struct db *db, int64_t now_ms, int64_t last);
 void postgres_forget_project(struct db *db);
 
 /* As rows that live without the result.  NO_MEMORY. */

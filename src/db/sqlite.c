@@ -404,13 +404,11 @@ store_commit(struct db *db, struct buf *why)
 }
 
 static void
-store_catch_up(struct db *db, int64_t now_ms, const char *table, const char *column, int64_t last)
+store_catch_up(struct db *db, int64_t now_ms, int64_t last)
 {
 	struct sqlite *store = store_of(db);
 
 	/* numbers go on from the highest there is, by themselves */
-	(void)table;
-	(void)column;
 	(void)last;
 	db_run(db, "UPDATE store SET seen_ms = max(seen_ms, $1)", DB_INT(now_ms));
 	if (now_ms > db->now_ms)

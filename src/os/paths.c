@@ -5,6 +5,7 @@
 #include "os/git_config.h"
 #include "os/git_index.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
@@ -353,6 +354,46 @@ paths_is_server(const char *stile_store)
 	return str_starts(stile_store, "postgresql://") || str_starts(stile_store, "postgres://");
 }
 
+/* %xx are the bytes they stand for. */
+static void
+decode(const char *text, char *out, size_t size)
+{
+	char *end = out + size - 1;
+
+	for (; *text != '\0' && out < end; text++) {
+		unsigned byte;
+
+		if (*text == '%' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2]) &&
+		    sscanf(text + 1, "%2x", &byte) == 1 && byte != 0) {
+			*out++ = (char)byte;
+			text += 2;
+		} else {
+			*out++ = *text;
+		}
+	}
+	*out = '\0';
+}
+
+static bool
+has_password(const char *address)
+{
+	char plain[PATH_SIZE];
+	const char *user = paths_is_server(address) ? strstr(address, "://") + 3 : "";
+	size_t len = strcspn(user, "@/");
+
+	decode(address, plain, sizeof plain);
+	return strstr(plain, "password=") != NULL || (user[len] == '@' && memchr(user, ':', len) != NULL);
+}
+
+enum status
+paths_refuse_password(const char *what, const char *address, struct buf *why)
+{
+	return has_password(address)
+	           ? why_not(why, BAD_INPUT,
+	                     "%s: a password on a command line can be read by others; use a password file (PGPASSFILE)", what)
+	           : OK;
+}
+
 /* The address without who it is for and how: it may stand in errors.  Where that is in doubt nothing is left. */
 static void
 name_server(const char *url, char *out, size_t size)
@@ -419,10 +460,10 @@ paths_store(const struct place *place, const char *stile_store, struct store_add
 	if (strstr(stile_store, "://") != NULL)
 		return why_not(why, BAD_CONFIG, "STILE_STORE: give an absolute path or a postgresql:// address");
 	if (*stile_store != '/')
-		return why_not(why, BAD_CONFIG, "STILE_STORE: \"%s\" is not an absolute path", stile_store);
+		return why_not(why, BAD_CONFIG, "STILE_STORE: is neither an absolute path nor a postgresql:// address");
 	question = strchr(stile_store, '?');
 	if (question != NULL && !str_starts(question, "?project="))
-		return why_not(why, BAD_CONFIG, "STILE_STORE: only ?project=NAME may follow the path, not \"%s\"", question);
+		return why_not(why, BAD_CONFIG, "STILE_STORE: only ?project=NAME may follow the path");
 	if (snprintf(path, sizeof path, "%.*s", (int)strcspn(stile_store, "?"), stile_store) >= (int)sizeof path)
 		return why_not(why, BAD_CONFIG, "STILE_STORE: a path has at most %d bytes", PATH_SIZE - 1);
 	status = named_store(path, out, why);

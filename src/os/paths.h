@@ -46,6 +46,12 @@ enum status paths_store(const struct place *place, const char *stile_store, stru
 bool paths_is_server(const char *stile_store);
 
 /*
+ * BAD_INPUT, with `why` that begins with `what`, for an address from a command line that has a password in it, in whatever way libpq
+ * takes one: others can read it there.
+ */
+enum status paths_refuse_password(const char *what, const char *address, struct buf *why) MUST_CHECK;
+
+/*
  * Calls `each` with every worktree of the repository that is there, the main one (name "") first, then by name; without git
  * with the root alone.  A bare repository has no main one.  A name whose folder is gone, or belongs to another repository
  * now, is left out.  Stops at the first that isn't OK.  NO_MEMORY, IO_FAILED.

@@ -88,7 +88,9 @@ find_store(const struct call *call, const char *name, struct store_address *out)
 
 	if (!paths_is_server(name))
 		return why_not(call->why, BAD_INPUT, "diagnose: --store is a postgresql:// address; else it makes a store of its own");
-	status = paths_store(&context->place, name, out, call->why);
+	status = paths_refuse_password("diagnose: --store", name, call->why);
+	if (status == OK)
+		status = paths_store(&context->place, name, out, call->why);
 	if (status == OK)
 		status = context->open_store(out, false, &db, call->why);
 	if (status != OK)

@@ -187,28 +187,15 @@ describe(const struct context *context, char out[TEXT_MAX + 1])
 	         alone ? "" : context->address.project);
 }
 
-/* A password on a command line is every user's of the machine to read. */
-static bool
-has_password(const char *address)
-{
-	const char *at = paths_is_server(address) ? strstr(address, "://") + 3 : address;
-	size_t len = strcspn(at, "/?#");
-
-	return strstr(address, "password=") != NULL || (paths_is_server(address) && memchr(at, '@', len) != NULL &&
-	                                                memchr(at, ':', (size_t)((const char *)memchr(at, '@', len) - at)) != NULL);
-}
-
 /* `default` is the place beside git's own files. */
 static enum status
 find_target(const struct call *call, const char *to, struct context *out)
 {
 	struct buf why;
-	enum status status;
+	enum status status = paths_refuse_password("--to", to, call->why);
 
-	if (has_password(to))
-		return why_not(call->why, BAD_INPUT,
-		               "--to: a password on a command line can be read by others; use a password file "
-		               "(PGPASSFILE)");
+	if (status != OK)
+		return status;
 	out->place = call->context->place;
 	out->wait_ms = call->context->wait_ms;
 	out->open_store = call->context->open_store;

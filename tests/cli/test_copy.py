@@ -1,5 +1,6 @@
 """N11: `stile store copy` takes a codebase's rows from one store into another and back: all of them or none, value by value.
 
+Time limit: 400 s
 Engines: its own, one for the source and one for the target.
 Small share: the sanitized build
 """
@@ -106,6 +107,14 @@ class Base(hooked.Case):
         self.repo.json("instruction", "add", "Use port 5", "--parameter", "port=5", "--persistence", "HIGH")
         return one
 
+    def granted(self):
+        """The store there as a role has it that owns nothing -> its address."""
+        role = "ann%d" % self.count
+        self.server.execute("CREATE ROLE %s LOGIN" % role)
+        self.repo.json("store", "init", env=self.there)
+        self.repo.json("store", "grant", role, env=self.there)
+        return self.server.url(self.name, user=role, more="&project=one")
+
     def copy(self, to=None, env=None, **options):
         return self.repo.json("store", "copy", "--to", to or self.url, env=env, **options)
 
@@ -156,6 +165,20 @@ class ThereAndBack(Base):
                 self.assertEqual(len(set(seqs)), len(seqs))
                 self.assertGreater(max(seqs), last)
                 self.copy("default", env=self.there)
+
+    def test_a_role_that_does_not_own_the_store_copies_what_is_its_own(self):
+        mine = {"STILE_STORE": self.granted()}
+        self.execute("INSERT INTO audit (seq, project, at_ms, session, actor, kind, subject, before, after, epoch)"
+                     " VALUES (1000, '.', 1, '', '', '', '', '', '', 0)")
+        self.work()
+        before = self.repo.json("audit", "list")["audit"]
+        self.copy(mine["STILE_STORE"])
+        self.assertEqual(self.repo.json("audit", "list", env=mine)["audit"], before)
+        self.repo.json("session", "start", "--client", "c", "--client-session", "n", env=mine)
+        seqs = [row["seq"] for row in self.repo.json("audit", "list", env=mine)["audit"]]
+        self.assertEqual(len(set(seqs)), len(before) + 1)
+        self.assertGreater(max(seqs), max(row["seq"] for row in before))
+        self.assertEqual(self.copy("default", env=mine)["next"], "unset STILE_STORE")
 
     def test_no_instant_is_given_twice_where_the_clock_was_ahead(self):
         ahead = 3600 * 1000
@@ -267,6 +290,7 @@ class Refused(Base):
         self.work()
         for status, to in ((65, "relative"), (65, "mysql://host/db"), (65, "/x?y=z"), (65, self.url.replace("=one", "=" + "x" * 600)),
                            (65, "postgresql://ann:s3cret@host/db"), (65, "postgresql:///db?password=s3cret"),
+                           (65, "postgresql://ann:s3cret?@host/db"), (65, "postgresql:///db?p%61ssword=s3cret"), (65, "host=h password = s3cret"),
                            (78, "postgresql:///db?wrong=1"), (69, self.server.url("nowhere")), (69, "postgresql:///x?host=" + self.repo.folder)):
             with self.subTest(to[:60]):
                 self.assertNotIn("s3cret", self.same_after(status, "--to", to))
@@ -278,6 +302,11 @@ class Refused(Base):
         self.repo.json("store", "init", env=self.there)
         self.server.execute("CREATE ROLE guest%d LOGIN" % self.count)
         self.assertIn("grant", self.same_after(66, "--to", self.server.url(self.name, user="guest%d" % self.count)))
+
+    def test_more_numbers_than_a_role_may_draw_that_does_not_own_the_store(self):
+        self.execute("INSERT INTO audit (seq, project, at_ms, session, actor, kind, subject, before, after, epoch)"
+                     " VALUES (1000001, '.', 1, '', '', '', '', '', '', 0)")
+        self.assertIn("audit_seq_seq; let the database's owner grant it", self.same_after(69, "--to", self.granted()))
 
     def test_a_file_that_cannot_grow(self):
         """The disk ends in the middle of it: nothing is there, and the source is as it was."""

@@ -114,6 +114,13 @@ class Work(OnServer):
                       " o.oid = a.attcollation WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND"
                       " o.collname <> 'C'"), ["0"])
 
+    def test_numbers_are_told_to_the_last_bit_whatever_the_role_s_settings(self):
+        self.repo.json("store", "init")
+        self.rows("ALTER DATABASE %s SET extra_float_digits = -5" % self.name)
+        session = self.start()
+        self.repo.json("metric", "set", "complexity", 0.1234567890123456, "--session", session)
+        self.assertEqual(self.repo.json("metric", "show", "--session", session)["metrics"]["complexity"], 0.1234567890123456)
+
     def test_what_is_written_is_synced_whatever_the_role_s_settings(self):
         self.repo.json("store", "init")
         self.rows("ALTER DATABASE %s SET synchronous_commit = off" % self.name)
@@ -145,6 +152,9 @@ class Trouble(OnServer):
     def test_an_address_that_is_none_is_not_repeated(self):
         for bad in ("postgresql://ann:s3cret@[::1/x", "postgresql:///x?password=s3cret&wrong=1"):
             self.assertIn("no address", self.one_line("status", status=78, store=bad))
+        for bad in ("host=h user=ann password=s3cret", "ann:s3cret@h/x", "/x?password=s3cret", "POSTGRESQL://ann:s3cret@h/x"):
+            for words in (["status"], ["doctor"]):
+                self.assertIn("STILE_STORE: ", self.one_line(*words, status=78, store=bad))
 
     def test_a_database_not_in_utf_8(self):
         self.server.execute("CREATE DATABASE latin%d ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0" % OnServer.count)
@@ -212,6 +222,10 @@ class Diagnosis(OnServer):
 
     def test_an_address_that_is_no_servers(self):
         self.assertIn("postgresql://", self.one_line("diagnose", "--store", self.repo.store, status=65))
+
+    def test_a_password_on_the_command_line_is_refused(self):
+        for address in ("postgresql://ann:s3cret@/x", "postgresql://ann:s3#cret@/x", "postgresql:///x?ssl%70assword=s3cret"):
+            self.assertIn("PGPASSFILE", self.one_line("diagnose", "--store", address, status=65))
 
 
 class Failure(OnServer):

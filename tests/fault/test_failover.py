@@ -240,8 +240,22 @@ class Cut(Case):
         self.proxy("while")
         process = self.add()
         self.wait_until("wait_event_type = 'Lock'", process)
-        self.server.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s' AND wait_event = 'SyncRep'" % self.name)
+        self.let_go("pg_terminate_backend")
+        done = stile_test.ends(process)
+        self.assertEqual(done.status, 76, done)
+        self.assertEqual(self.there(), 1)
+
+    def let_go(self, how):
+        """Whoever waits for the standby does so no longer."""
+        self.server.execute("SELECT %s(pid) FROM pg_stat_activity WHERE datname = '%s' AND wait_event = 'SyncRep'" % (how, self.name))
+
+    def test_that_a_standby_was_not_waited_for_is_heard_whatever_the_role_s_settings(self):
+        self.server.execute("ALTER DATABASE %s SET client_min_messages = error" % self.name)
+        self.addCleanup(self.standby, "")
+        self.standby("nobody")
+        process = self.add()
+        self.wait_until("wait_event = 'SyncRep'", process)
+        self.let_go("pg_cancel_backend")
         done = stile_test.ends(process)
         self.assertEqual(done.status, 76, done)
         self.assertEqual(self.there(), 1)
