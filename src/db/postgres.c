@@ -204,6 +204,15 @@ postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 	return status;
 }
 
+/* Of several transactions that one caller makes only the first waits for a server that doesn't answer. */
+static enum status
+connect_again(struct postgres *store, struct buf *why)
+{
+	if (store->silent_ms > 0 && clock_boot_ms() - store->silent_boot_ms < POSTGRES_AWAY_MS)
+		return postgres_lost(store, "", why);
+	return postgres_connect(store, why);
+}
+
 /*
  * The one place in which anything is tried again: no rule has run yet, and nobody was told anything.  A connection that was lost
  * before that has taken nothing with it.
@@ -217,7 +226,7 @@ begin_somehow(struct postgres *store, bool write, bool *older, struct buf *why)
 
 	do {
 		store->again = false;
-		status = store->conn != NULL ? OK : postgres_connect(store, why);
+		status = store->conn != NULL ? OK : connect_again(store, why);
 		there = status == OK;
 		if (there)
 			status = postgres_begin(store, write, older, why);
@@ -450,6 +459,7 @@ fill(struct postgres *store, const struct postgres_options *options)
 	store->url = strdup(options->url);
 	store->name = strdup(options->name);
 	store->away = options->away == NULL ? NULL : strdup(options->away);
+	store->hurried = options->hurried;
 	return store->url != NULL && store->name != NULL && (store->away != NULL || options->away == NULL) &&
 	       str_copy(store->project, sizeof store->project, options->project) == OK;
 }

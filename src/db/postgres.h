@@ -31,8 +31,9 @@
  * Hosts.  Of several in the address the first that takes writes; a standby is passed over.  Each has POSTGRES_CONNECT_MS; the next
  * is tried beside one that has not answered for POSTGRES_STAGGER_MS, so one that swallows everything costs no more than that.
  *
- * Away.  When connecting failed and took POSTGRES_QUICK_MS or more, the file `away` says so for POSTGRES_AWAY_MS: boot, instant by
- * its clock, servers, reason.  Meanwhile who is `hurried` is told STORE_DOWN at once.  Whoever connects removes it.
+ * Away.  When connecting failed and took POSTGRES_QUICK_MS or more, or an answer did not come in time, the file `away` says so for
+ * POSTGRES_AWAY_MS: boot, instant by its clock, servers, reason.  Meanwhile who is `hurried` is told STORE_DOWN at once, and so is
+ * whoever has had no answer himself.  Who is answered removes it.
  *
  * Projects are apart.  Every table with a project has row security, forced on its owner too: a role sees and writes the rows of
  * projects granted to it, or to a role whose rights it has.  Who begins on another gets NO_SUCH, in the same words whether it
@@ -59,6 +60,7 @@
 #define POSTGRES_LOOK_MIN_MS 500
 #define POSTGRES_KEY_KEPT_MS 3600000
 #define POSTGRES_ANSWER_MS 30000 /* for an answer, besides the wait for other writers: after it the connection counts as lost */
+#define POSTGRES_HURRIED_MS 3000 /* the same for who is hurried, and for everybody until a connection's first answer */
 #define POSTGRES_WAIT_MIN_MS 200
 
 struct postgres_options {
@@ -67,7 +69,7 @@ struct postgres_options {
 	const char *project; /* at most 511 bytes */
 	const char *away;    /* a file of this machine's alone; NULL: nothing is remembered */
 	bool make;           /* make the tables if they aren't there; their owner is granted the project */
-	bool hurried;        /* a hook: not to wait for a server that was away a moment ago */
+	bool hurried;        /* a hook: not to wait for long, nor for a server that was away a moment ago */
 };
 
 /*

@@ -26,6 +26,20 @@ postgres_away_note(const struct postgres *store, const char *places, const struc
 }
 
 void
+postgres_away_silent(const struct postgres *store)
+{
+	struct postgres_target target;
+	struct buf why;
+
+	buf_init(&why, WHY_MAX);
+	if (postgres_lost(store, "", &why) == STORE_DOWN && postgres_target(&target, store, NULL) == OK) {
+		postgres_away_note(store, target.places, &why);
+		postgres_target_release(&target);
+	}
+	buf_release(&why);
+}
+
+void
 postgres_away_forget(const struct postgres *store)
 {
 	if (store->away != NULL)

@@ -27,6 +27,9 @@ postgres_lost(const struct postgres *store, const char *said, struct buf *why)
 	char line[WHY_MAX / 2];
 	const char *advice = "is the server there?";
 
+	if (store->silent_ms > 0)
+		return why_not(why, STORE_DOWN, "%s: the server has not answered for %lld ms; is it stopped, or only its pooler there?",
+		               store->name, (long long)store->silent_ms);
 	str_one_line(line, sizeof line, said);
 	for (size_t len = strlen(line); len > 0 && line[len - 1] == ' ';)
 		line[--len] = '\0';
@@ -179,15 +182,14 @@ connect_target(struct postgres *store, const struct postgres_target *target, str
 	PGconn *conn = NULL;
 	enum status status = reach_patiently(store, target, &conn, why);
 
-	if (status == OK)
-		postgres_away_forget(store);
-	else if (status == STORE_DOWN && clock_boot_ms() - began_ms >= POSTGRES_QUICK_MS)
+	if (status == STORE_DOWN && clock_boot_ms() - began_ms >= POSTGRES_QUICK_MS)
 		postgres_away_note(store, target->places, why);
 	if (status != OK)
 		return status;
 	store->conn = conn;
 	PQsetNoticeReceiver(conn, hear, store);
-	if (PQenterPipelineMode(conn) != 0)
+	/* or a server that takes nothing more would hold us for ever */
+	if (PQsetnonblocking(conn, 1) == 0 && PQenterPipelineMode(conn) != 0)
 		return OK;
 	postgres_drop(store);
 	return why_not(why, STORE_DOWN, "%s: no pipeline mode", store->name);
@@ -200,6 +202,7 @@ postgres_connect(struct postgres *store, struct buf *why)
 	enum status status = postgres_target(&target, store, why);
 
 	postgres_drop(store);
+	store->silent_ms = 0;
 	if (status == OK)
 		status = connect_target(store, &target, why);
 	postgres_target_release(&target);

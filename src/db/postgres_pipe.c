@@ -1,9 +1,11 @@
+#include "db/postgres_reach.h"
 #include "db/postgres_store.h"
 #include "db/postgres_text.h"
 #include "os/clock.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 /* A parameter is text, int8 or float8; of a NULL the server finds the type itself. */
 static uint64_t
@@ -128,7 +130,7 @@ send_unnamed(struct postgres *store, const char *sql, const struct parameters *p
 }
 
 static bool
-send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
+queue(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
 {
 	struct postgres_statement *statement = NULL;
 	struct parameters parameters;
@@ -146,7 +148,7 @@ send(struct postgres *store, const char *sql, const struct db_value *args, size_
 void
 postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count)
 {
-	if (store->conn != NULL && !(count <= POSTGRES_ARGS_MAX && make_room(store) && send(store, sql, args, count)))
+	if (store->conn != NULL && !(count <= POSTGRES_ARGS_MAX && make_room(store) && queue(store, sql, args, count)))
 		postgres_drop(store);
 }
 
@@ -164,8 +166,9 @@ patience_ms(const struct postgres *store)
 {
 	int64_t left_ms = store->until_boot_ms - clock_boot_ms();
 
+	/* who has never answered on this connection may be a pooler without a server */
 	if (store->until_boot_ms == 0)
-		return (int)(POSTGRES_ANSWER_MS + store->wait_ms);
+		return (int)((store->hurried || !store->met ? POSTGRES_HURRIED_MS : POSTGRES_ANSWER_MS) + store->wait_ms);
 	return left_ms > 0 ? (int)left_ms : 0;
 }
 
@@ -205,20 +208,39 @@ postgres_is_there(struct postgres *store)
 	return store->conn != NULL;
 }
 
-/* The next answer; NULL when there is none or the connection is lost. */
-static PGresult *
-next(struct postgres *store)
+/* Nothing more is read from it, by anybody: what comes late would be taken for the answer to something else. */
+static void
+hang_up(struct postgres *store, int64_t waited_ms)
 {
+	store->silent_ms = waited_ms;
+	store->silent_boot_ms = clock_boot_ms();
+	shutdown(PQsocket(store->conn), SHUT_RDWR);
+	(void)PQconsumeInput(store->conn);
+}
+
+/* Sends what it takes and reads what has come.  False: lost. */
+static bool
+move_on(struct postgres *store)
+{
+	int unsent = PQflush(store->conn), limit_ms = patience_ms(store), count;
 	struct pollfd there = {.fd = PQsocket(store->conn), .events = POLLIN};
 
-	while (PQisBusy(store->conn) != 0) {
-		int count = poll(&there, 1, patience_ms(store));
+	if (unsent > 0)
+		there.events |= POLLOUT;
+	do
+		count = poll(&there, 1, limit_ms);
+	while (count < 0 && errno == EINTR);
+	if (count == 0)
+		hang_up(store, limit_ms);
+	return unsent >= 0 && count > 0 && PQconsumeInput(store->conn) != 0;
+}
 
-		if (count < 0 && errno == EINTR)
-			continue;
-		if (count <= 0 || PQconsumeInput(store->conn) == 0)
+PGresult *
+postgres_next(struct postgres *store)
+{
+	while (PQisBusy(store->conn) != 0)
+		if (!move_on(store))
 			return NULL;
-	}
 	return PQgetResult(store->conn);
 }
 
@@ -226,11 +248,11 @@ next(struct postgres *store)
 static PGresult *
 next_whole(struct postgres *store)
 {
-	PGresult *result = next(store), *rest;
+	PGresult *result = postgres_next(store), *rest;
 
 	if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
 		return result;
-	while ((rest = next(store)) != NULL)
+	while ((rest = postgres_next(store)) != NULL)
 		PQclear(rest);
 	return result;
 }
@@ -258,6 +280,8 @@ lose(struct postgres *store, PGresult *result, struct buf *why)
 		status = postgres_why(store, result, why);
 	else
 		status = postgres_lost(store, PQerrorMessage(store->conn), why);
+	if (store->silent_ms > 0)
+		postgres_away_silent(store);
 	PQclear(result);
 	postgres_drop(store);
 	return status < 0 ? status : STORE_DOWN;
@@ -267,7 +291,7 @@ lose(struct postgres *store, PGresult *result, struct buf *why)
 static PGresult *
 take(struct postgres *store, const struct postgres_sent *sent, enum status *status, struct buf *why)
 {
-	PGresult *result = sent->kind == SENT_SYNC ? next(store) : next_whole(store);
+	PGresult *result = sent->kind == SENT_SYNC ? postgres_next(store) : next_whole(store);
 
 	if (result == NULL || PQstatus(store->conn) == CONNECTION_BAD)
 		return result;
@@ -318,6 +342,8 @@ postgres_answers(struct postgres *store, PGresult **last, struct buf *why)
 		}
 	}
 	store->sent_count = 0;
+	if (!store->met)
+		postgres_away_forget(store);
 	store->met = true;
 	*last = status == OK ? before : NULL;
 	if (status != OK)

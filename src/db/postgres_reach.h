@@ -31,7 +31,10 @@ bool postgres_suits(PGconn *conn, struct buf *said);
 /* Remembers in store->away that `places` could not be reached, by what `why` says.  Best effort. */
 void postgres_away_note(const struct postgres *store, const char *places, const struct buf *why);
 
-/* There is a connection again. */
+/* The same of the servers that the store's address means, when one of them has fallen silent (store->silent_ms). */
+void postgres_away_silent(const struct postgres *store);
+
+/* A server has answered again. */
 void postgres_away_forget(const struct postgres *store);
 
 /* STORE_DOWN when it is remembered that `places` could not be reached a moment ago; else OK. */

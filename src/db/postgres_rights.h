@@ -10,6 +10,12 @@
  */
 enum status postgres_migrate(struct postgres *store, bool make, struct buf *why) MUST_CHECK;
 
+/* The number of the schema that this program makes. */
+int64_t postgres_newest(void);
+
+/* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
+enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
+
 /*
  * Runs `job` in one transaction under an advisory lock, so that one at a time changes tables or rights, and outside pipeline mode.
  * What the job returns, or STORE_DOWN, BUSY, OUTCOME_UNKNOWN.

@@ -1,6 +1,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "db/dialect.h"
+#include "db/postgres_reach.h"
 #include "db/postgres_rights.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
@@ -9,6 +10,8 @@
 
 #define SCHEMA_NEWEST (schema_files[sizeof schema_files / sizeof *schema_files - 1].number)
 #define SCHEMA_TEXT_MAX ((size_t)256 << 10)
+#define STEP_MS 15000  /* for an answer, some of which wait 10 s for others */
+#define GROW_MS 600000 /* to make tables, and to change those that may be large */
 
 /* One for all who bring tables up to date in a database. */
 #define LOCK "SELECT pg_advisory_xact_lock(357855546437)"
@@ -51,10 +54,28 @@ is_good(const PGresult *result)
 	return PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
 }
 
+/* The last of its answers, or the error; NULL when nothing was sent or the connection is lost. */
+static PGresult *
+answer_of(struct postgres *store, int sent)
+{
+	bool limited = store->until_boot_ms != 0;
+	PGresult *last = NULL, *next;
+
+	if (!limited)
+		store->until_boot_ms = clock_boot_ms() + STEP_MS;
+	while (sent != 0 && (next = postgres_next(store)) != NULL) {
+		PQclear(last);
+		last = next;
+	}
+	if (!limited)
+		store->until_boot_ms = 0;
+	return last;
+}
+
 enum status
 postgres_do(struct postgres *store, const char *sql, struct buf *why)
 {
-	PGresult *result = PQexec(store->conn, sql);
+	PGresult *result = answer_of(store, PQsendQuery(store->conn, sql));
 	enum status status = is_good(result) ? OK : postgres_why(store, result, why);
 
 	PQclear(result);
@@ -64,7 +85,7 @@ postgres_do(struct postgres *store, const char *sql, struct buf *why)
 enum status
 postgres_look(struct postgres *store, const char *sql, const char *const *texts, int count, PGresult **out, struct buf *why)
 {
-	PGresult *result = PQexecParams(store->conn, sql, count, NULL, texts, NULL, NULL, 0);
+	PGresult *result = answer_of(store, PQsendQueryParams(store->conn, sql, count, NULL, texts, NULL, NULL, 0));
 	enum status status = is_good(result) ? OK : postgres_why(store, result, why);
 
 	if (status == OK)
@@ -168,6 +189,7 @@ grow(struct postgres *store, int64_t number, struct buf *why)
 		               store->name, (long long)number, SCHEMA_NEWEST);
 	if (status == OK && number > 0)
 		status = postgres_unguard(store, why);
+	store->until_boot_ms = clock_boot_ms() + GROW_MS;
 	for (size_t i = 0; i < sizeof schema_files / sizeof *schema_files && status == OK; i++)
 		if (schema_files[i].number > number)
 			status = migrate_step(store, schema_files[i].number, schema_files[i].sql, why);
@@ -217,7 +239,7 @@ in_transaction(struct postgres *store, postgres_job *job, void *arg, struct buf 
 		status = job(store, arg, why);
 	if (status == OK)
 		return commit(store, why);
-	PQclear(PQexec(store->conn, "ROLLBACK"));
+	PQclear(answer_of(store, PQsendQuery(store->conn, "ROLLBACK")));
 	return status;
 }
 
@@ -231,6 +253,11 @@ postgres_alone(struct postgres *store, postgres_job *job, void *arg, struct buf 
 		status = postgres_lost(store, PQerrorMessage(store->conn), why);
 	if (status == OK)
 		status = in_transaction(store, job, arg, why);
+	store->until_boot_ms = 0;
+	if (store->silent_ms > 0)
+		postgres_away_silent(store);
+	if (status == OK)
+		postgres_away_forget(store);
 	if (store->conn != NULL && (PQstatus(store->conn) != CONNECTION_OK || PQenterPipelineMode(store->conn) == 0)) {
 		postgres_drop(store);
 		if (status == OK)

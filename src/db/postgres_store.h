@@ -37,6 +37,7 @@ struct postgres {
 	bool met;   /* a first answer came on this connection: whether it is pooled is known */
 	bool known; /* the last begin found all as it must be: the next may be sent ahead */
 	bool pooled;
+	bool hurried;                /* as in the options */
 	char channel[WAKE_SIZE];     /* that this connection listens on; "" = none */
 	char proof[WAKE_SIZE];       /* that it gave; "" = none */
 	bool unreplicated;           /* the server said that it didn't wait for its standby */
@@ -47,6 +48,8 @@ struct postgres {
 	int64_t waited_ms;           /* ... and how long it then waited for the project's row */
 	int64_t began_boot_ms;       /* when db_begin began */
 	int64_t until_boot_ms;       /* no answer and no connection is waited for longer; 0: as the limits say */
+	int64_t silent_ms;           /* so long was an answer waited for before the last connection was given up; 0: it came ... */
+	int64_t silent_boot_ms;      /* ... at this instant */
 	char key[POSTGRES_KEY_SIZE]; /* of this write transaction, in the table of operations ... */
 	int64_t key_ms;              /* ... at this instant of the server's, or later */
 	PGresult *begun;             /* what the last statement of a transaction's begin, sent ahead, was answered */
@@ -108,12 +111,6 @@ void postgres_forget_project(struct db *db);
 /* As rows that live without the result.  NO_MEMORY. */
 enum status postgres_copy_rows(const PGresult *result, struct db_rows *out, struct buf *why) MUST_CHECK;
 
-/* The number of the schema that this program makes. */
-int64_t postgres_newest(void);
-
-/* STORE_DOWN unless this program knows the schema `number`.  *older: it must be brought up to date first. */
-enum status postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why) MUST_CHECK;
-
 /* Queues; what goes wrong shows in postgres_answers. */
 void postgres_send(struct postgres *store, const char *sql, const struct db_value *args, size_t count);
 
@@ -134,6 +131,9 @@ bool postgres_is_there(struct postgres *store);
  * what was wrong with the first that failed; the ones after it were not done.  store->conn is NULL if it was lost meanwhile.
  */
 enum status postgres_answers(struct postgres *store, PGresult **last, struct buf *why) MUST_CHECK;
+
+/* The next answer; NULL when there is none or the connection is lost, as it is when the server is silent for too long. */
+PGresult *postgres_next(struct postgres *store);
 
 /* What an answer that isn't one means, with `why`: "<name>: <what>; <what to do>".  Sets store->state and store->again. */
 enum status postgres_why(struct postgres *store, const PGresult *result, struct buf *why);

@@ -69,10 +69,11 @@ open_kept(const struct store_address *address, bool make, struct db **out, struc
 		return OK;
 	}
 	drop_kept();
-	status = kept.open(address, make, &kept.db, why);
+	kept.address = *address;
+	kept.address.hurried = true; /* hooks are all that it does */
+	status = kept.open(&kept.address, make, &kept.db, why);
 	if (status != OK)
 		return status;
-	kept.address = *address;
 	kept.real = kept.db->ops;
 	kept.ops = *kept.real;
 	kept.ops.close = keep;

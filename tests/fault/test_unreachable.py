@@ -2,8 +2,10 @@
 
 Small share: the sanitized build
 """
+import contextlib
 import json
 import os
+import select
 import socket
 import stat
 
@@ -38,6 +40,36 @@ class Deaf:
         self.listener.close()
         os.unlink(os.path.join(self.folder, SOCKET))
         os.symlink(os.path.join(server.folder, SOCKET), os.path.join(self.folder, SOCKET))
+
+
+class Mute(postgres.Proxy):
+    """Lets everybody in, as a pooler does, and then says no word more; with `talks` it is as if it weren't there."""
+
+    def __init__(self, server):
+        self.came, self.talks = 0, False
+        super().__init__(server, "never")
+
+    def called(self):
+        count, self.came = self.came, 0
+        return count
+
+    def carry(self, client):
+        self.came += 1
+        talks, let_in = self.talks, b""
+        server = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            server.connect(os.path.join(self.server.folder, SOCKET))
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for one in ready:
+                    data = one.recv(65536)
+                    if not data:
+                        raise OSError
+                    if talks or b"Z\0\0\0\5I" not in let_in:
+                        let_in += data if one is server else b""
+                        (server if one is client else client).sendall(data)
+        client.close()
+        server.close()
 
 
 class Case(stile_test.Case):
@@ -132,6 +164,33 @@ class Memory(Case):
         done = self.repo.run("statusline", input=json.dumps({"session_id": "c1", "cwd": self.repo.path}))
         self.assertIn("so no hook tries again", done.stdout)
         self.assertEqual(self.deaf.called(), 0)
+
+
+class Silent(Case):
+    """One that lets us in and then does not answer."""
+
+    def setUp(self):
+        super().setUp()
+        self.mute = Mute(self.server)
+        self.addCleanup(self.mute.stop)
+        self.use(self.mute.url(self.name, "&project=one"))
+
+    def test_a_hook_waits_some_seconds_and_the_next_ones_not_at_all_until_somebody_is_answered(self):
+        self.away("the server has not answered for 5000 ms")
+        self.assertEqual(self.mute.called(), 1)
+        for _ in range(2):
+            self.away("so no hook tries again")
+        self.assertEqual(self.mute.called(), 0)
+        self.mute.talks = True
+        self.assertEqual(self.repo.run("status").status, 0)
+        self.assertFalse(os.path.exists(self.note))
+        self.assertEqual(self.hook().status, 0)
+
+    def test_who_makes_a_store_is_told_too(self):
+        done = self.repo.run("store", "init")
+        self.assertEqual((done.status, done.stdout, done.stderr.count("\n")), (69, "", 1), done)
+        self.assertIn("the server has not answered for 15000 ms", done.stderr)
+        self.away("so no hook tries again")
 
 
 class Cheap(Case):

@@ -326,6 +326,23 @@ class Fails(Case):
         self.prompts += name == "UserPromptSubmit"
         return super().send(name, **fields)
 
+    def test_a_server_that_falls_silent_costs_a_hook_through_it_some_seconds(self):
+        self.serve()
+        self.through()
+        stopped = [int(pid) for pid in self.backends()]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(TRIES):
+                done = self.send("PreToolUse", tool_name="Bash")
+                if done != (0, "", ""):
+                    break
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        self.assertIn("the server has not answered for 5000 ms", done.stderr)
+        self.assertEqual((done.status, done.stderr.count("\n")), (1, 1), done)
+
     def test_killed_while_idle_it_is_missed_by_nobody(self):
         resident = self.serve()
         self.through()
