@@ -1,5 +1,6 @@
 """R50, N11: a server that does not answer costs one hook its limit and the next ones nothing; of several hosts a dead one is passed over.
 
+Time limit: 300 s
 Small share: the sanitized build
 """
 import contextlib
