@@ -34,28 +34,57 @@ take_text(struct reply *reply, const char *text, size_t len)
 	}
 }
 
-/* One record.  Whether it is one of those we know. */
-static bool
-take_record(struct reply *reply, const json_t *record)
+static void
+take_words(struct reply *reply, const json_t *object, const char *key)
 {
-	const char *type = json_text(record, "type", "");
+	const char *words = json_text(object, key, NULL);
+
+	if (words != NULL)
+		take_text(reply, words, strlen(words));
+}
+
+/* Whether it is one of Codex's, as are all below. */
+static bool
+take_codex(struct reply *reply, const char *type, const json_t *record)
+{
 	const json_t *item = json_object_get(record, "item");
 
 	if (str_equal(type, "thread.started")) {
 		take_id(reply, record, "thread_id");
 		return true;
 	}
-	if (str_equal(type, "item.completed")) {
-		if (str_equal(json_text(item, "type", json_text(item, "item_type", "")), "agent_message"))
-			take_text(reply, json_text(item, "text", ""), strlen(json_text(item, "text", "")));
-		return true;
+	if (!str_equal(type, "item.completed"))
+		return false;
+	if (str_equal(json_text(item, "type", json_text(item, "item_type", "")), "agent_message")) {
+		take_words(reply, item, "text");
+		reply->spoke = true;
 	}
-	if (json_text(record, "session_id", NULL) == NULL)
+	return true;
+}
+
+/* Any object may have a session's id, so its type counts too: what an agent shows in its answer is no record. */
+static bool
+take_claude(struct reply *reply, const char *type, const json_t *record)
+{
+	bool is_result = str_equal(type, "result"), is_words = str_equal(type, "assistant");
+
+	if (json_text(record, "session_id", NULL) == NULL ||
+	    (!is_result && !is_words && !str_equal(type, "system") && !str_equal(type, "user") && !str_equal(type, "stream_event")))
 		return false;
 	take_id(reply, record, "session_id");
-	if (str_equal(type, "result") && json_text(record, "result", NULL) != NULL)
-		take_text(reply, json_text(record, "result", ""), strlen(json_text(record, "result", "")));
+	if (is_result)
+		take_words(reply, record, "result");
+	reply->spoke = reply->spoke || is_words || (is_result && !json_truth(record, "is_error"));
 	return true;
+}
+
+/* One record.  Whether it is one of those we know. */
+static bool
+take_record(struct reply *reply, const json_t *record)
+{
+	const char *type = json_text(record, "type", "");
+
+	return take_codex(reply, type, record) || take_claude(reply, type, record);
 }
 
 static bool

@@ -11,6 +11,7 @@
 struct reply {
 	char id[ID_MAX + 1]; /* to resume by; "" = none was found */
 	struct buf text;     /* the answer: what the agent says; of any other output all of it.  At most the buffer's maximum */
+	bool spoke;          /* the model said something: what was to be resumed was there */
 };
 
 /* `text_max`: of the answer.  The caller releases reply->text.  `output` may be changed. */

@@ -129,7 +129,8 @@ enum status lease_renew_session(struct txn *txn, const char *resource, const cha
 
 /*
  * Everything under `prefix` ("lock/") that is held or waited for, and with `all` also what isn't, as JSON objects added to `out`:
- * resource, slots, holders, waiters, and p50 and p99 of waits and holds, each an upper bound within a factor of 1.5.
+ * resource, slots, holders, waiters, and p50 and p99 of waits and holds, each an upper bound within a factor of 1.5.  Who is dead
+ * or overdue is not in it, though nobody has ended that yet.
  */
 enum status lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct buf *why) MUST_CHECK;
 

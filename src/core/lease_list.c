@@ -25,14 +25,17 @@ times_json(const char *text)
 	                 (json_int_t)times_percentile(text, 99));
 }
 
+/* Nobody has tended it since: what is over is left out, as who asks next would find it. */
 static json_t *
-resource_json(const struct resource *resource)
+resource_json(const struct txn *txn, const struct resource *resource)
 {
 	json_t *holders = json_array(), *waiters = json_array();
 
 	for (size_t i = 0; i < resource->count; i++) {
 		const struct lease *lease = &resource->items[i].lease;
 
+		if (lease_seems_over(txn, lease))
+			continue;
 		if (lease->fence > 0)
 			json_array_append_new(holders, lease_json(lease));
 		else
@@ -41,6 +44,16 @@ resource_json(const struct resource *resource)
 	return json_pack("{ss sI sI so so so so}", "resource", resource->name, "slots", (json_int_t)resource->slots, "fence",
 	                 (json_int_t)resource->fence, "holders", holders, "waiters", waiters, "waits", times_json(resource->waits),
 	                 "holds", times_json(resource->holds));
+}
+
+static void
+add_resource(const struct txn *txn, const struct resource *resource, bool all, json_t *out)
+{
+	json_t *object = resource_json(txn, resource);
+
+	if (all || json_array_size(json_object_get(object, "holders")) + json_array_size(json_object_get(object, "waiters")) > 0)
+		json_array_append(out, object);
+	json_decref(object);
 }
 
 enum status
@@ -61,7 +74,7 @@ lease_list(struct txn *txn, const char *prefix, bool all, json_t *out, struct bu
 		status = resource_take(&rows, &at, &resource, why);
 		if (status != OK)
 			break;
-		json_array_append_new(out, resource_json(&resource));
+		add_resource(txn, &resource, all, out);
 		resource_release(&resource);
 	}
 	db_rows_release(&rows);

@@ -279,6 +279,22 @@ verdict_on(const struct txn *txn, const struct lease *lease)
 	return was_silent(txn, lease) ? IS_SILENT : IS_CHALLENGED;
 }
 
+bool
+lease_seems_over(const struct txn *txn, const struct lease *lease)
+{
+	enum liveness liveness = lease_liveness(txn, lease);
+
+	if (liveness == LIVENESS_DEAD)
+		return true;
+	if (lease->fence == 0)
+		return lease->until_ms > 0 && lease->until_ms <= txn_now(txn);
+	if (txn_now(txn) < lease->expires_ms)
+		return false;
+	if (liveness == LIVENESS_UNKNOWN)
+		return strchr(lease->anchor, LEASE_PROOF) == NULL;
+	return lease->challenged_ms > 0 && was_silent(txn, lease);
+}
+
 const char *
 lease_over(struct txn *txn, struct lease *lease, bool *changed)
 {

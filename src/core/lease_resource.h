@@ -75,6 +75,12 @@ enum liveness lease_liveness(const struct txn *txn, const struct lease *lease);
 /* Of one whose liveness is unknown here: whether the store proves it alive.  A round trip where it can. */
 bool lease_is_proven(const struct txn *txn, const struct lease *lease);
 
+/*
+ * Whether it would end, or wait no longer, if somebody tended its resource now.  For a list, which asks the store for no proof: one
+ * that only the store could prove alive stays.
+ */
+bool lease_seems_over(const struct txn *txn, const struct lease *lease);
+
 /* CONFLICT with `why` when waiting for `lease`, which is saved, closes a ring. */
 enum status lease_ring(struct txn *txn, const struct lease *lease, struct buf *why) MUST_CHECK;
 

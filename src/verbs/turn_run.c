@@ -16,11 +16,15 @@ struct attempt {
 	char resume[sizeof "STILE_RESUME=" + ID_MAX + 1];
 };
 
-/* A word that is the id and nothing else takes along the option before it: without an id that would eat the next word. */
+/*
+ * A word that is the id and nothing else takes along the option before it, or Codex's `resume`: without an id that would eat the
+ * next word.
+ */
 static bool
 is_option_for(const char *word, const char *next)
 {
-	return next != NULL && str_equal(next, HOLE) && word[0] == '-' && strchr(word, '=') == NULL;
+	return next != NULL && str_equal(next, HOLE) &&
+	       ((word[0] == '-' && strchr(word, '=') == NULL) || str_equal(word, "resume"));
 }
 
 static char *
@@ -148,12 +152,24 @@ rule_go_cold(struct txn *txn, void *data, struct buf *why)
 	return turn_go_cold(txn, &work->turn, why);
 }
 
+/* An agent that worked on a question about such a failure, and then had another one, has its conversation. */
+static bool
+spoke(const struct attempt *attempt)
+{
+	struct reply reply;
+
+	reply_read(attempt->printed.data, attempt->printed.len, 1, &reply);
+	buf_release(&reply.text);
+	return reply.spoke;
+}
+
 static bool
 is_gone(const struct attempt *attempt, int exit)
 {
 	return exit != 0 && attempt->work->turn.resume[0] != '\0' &&
 	       (reply_is_gone(attempt->errors.data, attempt->errors.len) ||
-	        reply_is_gone(attempt->printed.data, attempt->printed.len));
+	        reply_is_gone(attempt->printed.data, attempt->printed.len)) &&
+	       !spoke(attempt);
 }
 
 /* Once; and once more without what is to be resumed, if that is gone. */

@@ -32,9 +32,12 @@ class Run(Base):
     def test_the_id_stands_in_the_words_and_in_the_environment_and_without_one_neither(self):
         script = 'printf "%s|" "${STILE_RESUME-none}" "$STILE_SESSION" "$@"'
         words = ("--resume", "{resume}", "--id={resume}", "x{resume}y{resume}", "-k", "last")
+        codex = ("exec", "resume", "{resume}", "resume", "last")
         self.assertEqual(self.shell(script, *words).stdout, "none|%s|-k|last|" % self.one)
+        self.assertEqual(self.shell(script, *codex).stdout, "none|%s|exec|resume|last|" % self.one)
         self.repo.json("session", "bind", self.one, "resume", "id 1")
         self.assertEqual(self.shell(script, *words).stdout, "id 1|%s|--resume|id 1|--id=id 1|xid 1yid 1|-k|last|" % self.one)
+        self.assertEqual(self.shell(script, *codex).stdout, "id 1|%s|exec|resume|id 1|resume|last|" % self.one)
 
     def test_without_an_id_the_same_program_must_run(self):
         for words in (("{resume}",), ("-x", "{resume}", "true"), ("a{resume}", "true")):

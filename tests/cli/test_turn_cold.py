@@ -99,6 +99,23 @@ class Cold(turning.Case):
         self.assertEqual(self.held(), [])
         self.assertEqual(self.paired(self.log()), ["first", "second", "third"])
 
+    def test_who_was_killed_is_not_told_to_be_in_a_turn_or_to_wait(self):
+        """R45: at once, though nobody has asked for the turn since."""
+        running = [self.turn("first")]
+        one = self.gate.begun()
+        running.append(self.turn("second"))
+        self.waiting(1, *running)
+        running[1].kill()
+        running[1].communicate()
+        (turn,) = self.held()
+        self.assertEqual((len(turn["holders"]), turn["waiters"]), (1, []))
+        running[0].kill()
+        running[0].communicate()
+        one.connection.close()
+        self.until(lambda: self.held() == [])
+        ((state,),) = self.rows("SELECT state FROM turn")
+        self.assertEqual(state, "running")
+
 
 class Compared(turning.Case):
     def test_the_lock_as_it_was_makes_two_transcripts_the_published_fix_two_and_a_turn_one(self):
@@ -147,10 +164,12 @@ class Failing(turning.Case):
         self.assertEqual(self.repo.json("metric", "show", "--session", self.one)["metrics"]["resume_failures"], 1)
 
     def test_another_failure_than_a_missing_transcript_clears_nothing(self):
-        """R48"""
+        """R48: nor does one of an agent that worked on a question about such a failure."""
         self.repo.json("session", "bind", self.one, "resume", "there")
-        done = self.repo.run("turn", "run", "--session", self.one, "--", "sh", "-c", "echo overloaded >&2; exit 1", "{resume}")
-        self.assertEqual(done.status, 1)
+        spoken = json.dumps({"type": "assistant", "session_id": "there", "message": {"content": "it says: session not found"}})
+        for script in ("echo overloaded >&2; exit 1", "printf '%s\\n' '" + spoken + "'; exit 1", "echo '" + spoken + "'; echo session not found >&2; exit 1"):
+            done = self.repo.run("turn", "run", "--session", self.one, "--", "sh", "-c", script, "{resume}")
+            self.assertEqual(done.status, 1)
         self.assertEqual(self.resume(), ["there"])
         self.assertNotIn("resume_failures", self.repo.json("metric", "show", "--session", self.one)["metrics"])
 

@@ -215,6 +215,7 @@ listed(struct leasing *leasing, const char *prefix, bool all)
 {
 	json_t *out = json_array();
 
+	leasing->bench.txn.witness = &leasing->witness;
 	assert_int_equal(lease_list(&leasing->bench.txn, prefix, all, out, &leasing->bench.why), OK);
 	return out;
 }
@@ -242,6 +243,44 @@ the_list_tells_each_holder_and_waiter_while_they_are_there(void **state)
 	assert_int_equal(json_array_size(json_object_get(one, "waiters")), 1);
 	assert_string_equal(json_text(json_array_get(json_object_get(one, "waiters"), 0), "waiter", ""), "C");
 	assert_int_equal(json_whole(json_array_get(json_object_get(one, "waiters"), 0), "since_ms", 0), BENCH_START_MS + 7);
+	json_decref(list);
+}
+
+/* Rows: R45 */
+static void
+who_is_dead_or_overdue_is_in_no_list_though_nobody_has_looked_yet(void **state)
+{
+	struct leasing *leasing = *state;
+	struct lease_ask ask = leasing_ask("turn/1");
+	json_t *list;
+
+	ask.anchored = true;
+	ask.anchor = "first";
+	assert_int_equal(leasing_acquire(leasing, "A", &ask), OK);
+	ask.anchor = "second";
+	assert_int_equal(leasing_acquire(leasing, "B", &ask), QUEUED);
+	ask.anchor = "third";
+	ask.wait_ms = 50;
+	assert_int_equal(leasing_acquire(leasing, "C", &ask), QUEUED);
+	leasing_anchor(leasing, "first", LIVENESS_DEAD);
+	list = listed(leasing, "turn/", false);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 0), "holders")), 0);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 0), "waiters")), 2);
+	json_decref(list);
+	leasing_anchor(leasing, "second", LIVENESS_DEAD);
+	leasing_at(leasing, 50);
+	list = listed(leasing, "turn/", false);
+	assert_int_equal(json_array_size(list), 0);
+	json_decref(list);
+	/* one that lives is asked first */
+	leasing_anchor(leasing, "first", LIVENESS_ALIVE);
+	leasing_at(leasing, LEASING_TTL_MS);
+	list = listed(leasing, "turn/", false);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 0), "holders")), 1);
+	json_decref(list);
+	leasing_anchor(leasing, "first", LIVENESS_UNKNOWN);
+	list = listed(leasing, "turn/", true);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(list, 0), "holders")), 0);
 	json_decref(list);
 }
 
@@ -308,5 +347,6 @@ TESTS(LEASING_TEST(who_waits_for_what_it_holds_itself_is_told_so),
       cmocka_unit_test(half_were_no_longer_than_the_median_and_all_but_one_in_a_hundred_than_the_99th),
       cmocka_unit_test(times_stay_short_and_the_last_ones_count_most),
       LEASING_TEST(the_list_tells_each_holder_and_waiter_while_they_are_there),
+      LEASING_TEST(who_is_dead_or_overdue_is_in_no_list_though_nobody_has_looked_yet),
       LEASING_TEST(with_all_also_what_nobody_holds_is_listed_with_its_times),
       LEASING_TEST(a_role_has_the_priority_it_was_given_and_none_else))

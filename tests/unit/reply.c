@@ -97,6 +97,8 @@ any_other_text_is_the_answer_as_it_stands(void **state)
 	expect("[1, 2]\n", "", "[1, 2]\n");
 	expect("{\"session_id\": 7, \"result\": \"x\"}", "", "{\"session_id\": 7, \"result\": \"x\"}");
 	expect("null", "", "null");
+	expect("It says\n{\"session_id\":\"x\",\"cwd\":\"/\"}\nthere.\n", "", "It says\n{\"session_id\":\"x\",\"cwd\":\"/\"}\nthere.\n");
+	expect("{\"type\":\"login\",\"session_id\":\"x\"}\n", "", "{\"type\":\"login\",\"session_id\":\"x\"}\n");
 	expect("{{{{[[[[\"", "", "{{{{[[[[\"");
 }
 
@@ -161,6 +163,28 @@ an_answer_is_cut_at_its_bound_and_output_of_any_size_is_read(void **state)
 	free(huge);
 }
 
+static bool
+speaks(const char *output)
+{
+	struct reply reply = read_bytes(output, strlen(output), TEXT);
+
+	buf_release(&reply.text);
+	return reply.spoke;
+}
+
+/* R48 */
+static void
+whether_the_model_said_something_is_told_apart_from_an_error(void **state)
+{
+	assert_true(speaks("{\"type\":\"assistant\",\"session_id\":\"a\",\"message\":{}}\n{\"type\":\"res"));
+	assert_true(speaks("{\"type\":\"result\",\"session_id\":\"a\",\"is_error\":false,\"result\":\"x\"}"));
+	assert_true(speaks("{\"type\":\"item.completed\",\"item\":{\"type\":\"agent_message\",\"text\":\"x\"}}\n"));
+	assert_false(speaks("{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"a\"}\n"));
+	assert_false(speaks("{\"type\":\"result\",\"session_id\":\"a\",\"is_error\":true,\"errors\":[\"No conversation found\"]}"));
+	assert_false(speaks("{\"type\":\"thread.started\",\"thread_id\":\"t\"}\n{\"type\":\"turn.failed\"}\n"));
+	assert_false(speaks("No conversation found with session ID: 1\n"));
+}
+
 /* R48 */
 static void
 what_clients_say_of_a_conversation_that_is_not_there_is_known(void **state)
@@ -183,4 +207,5 @@ TESTS(cmocka_unit_test(claudes_json_is_one_object), cmocka_unit_test(claudes_jso
       cmocka_unit_test(any_other_text_is_the_answer_as_it_stands), cmocka_unit_test(an_id_that_can_be_none_is_not_taken),
       cmocka_unit_test(bytes_that_are_no_text_become_question_marks),
       cmocka_unit_test(an_answer_is_cut_at_its_bound_and_output_of_any_size_is_read),
+      cmocka_unit_test(whether_the_model_said_something_is_told_apart_from_an_error),
       cmocka_unit_test(what_clients_say_of_a_conversation_that_is_not_there_is_known))
