@@ -66,6 +66,7 @@ main(int argc, char **argv)
 	struct context *context = &the_one;
 	int status;
 
+	signal(SIGCHLD, SIG_DFL); /* whoever called us may ignore it, and then no command's end would ever be told */
 	signal(SIGPIPE, SIG_IGN); /* a reader that left is an error we tell, not our death in mid-answer */
 	began_boot_ms = program_become(argc, argv, began_boot_ms);
 	if (argc > 1 && (str_equal(argv[1], "hook") || str_equal(argv[1], "lock")))

@@ -65,6 +65,7 @@ set(const struct param *param, const char *value, json_t *args, struct buf *why)
 		json_object_set_new(args, key, json_integer(whole));
 		return OK;
 	case PARAM_DURATION:
+	case PARAM_SPAN:
 		if (str_duration(value, &whole) != OK)
 			return wrong(param, value, "a duration such as 250ms, 30s, 5m, 2h or 7d", why);
 		json_object_set_new(args, key, json_integer(whole));

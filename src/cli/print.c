@@ -2,6 +2,7 @@
 
 #define COLUMNS_MAX 24
 #define CELL_MAX 240
+#define FIRST_INSTANT_MS 100000000000 /* in 1973: what is less is a duration */
 
 static bool
 is_instant(const char *key)
@@ -23,10 +24,40 @@ text_cell(const char *text, char out[CELL_MAX])
 static void
 whole_cell(const char *key, int64_t value, char out[CELL_MAX])
 {
-	if (is_instant(key))
+	if (is_instant(key) && value >= FIRST_INSTANT_MS)
 		str_instant(out, CELL_MAX, value);
+	else if (is_instant(key) && value > 0)
+		snprintf(out, CELL_MAX, "%lld ms", (long long)value);
+	else if (is_instant(key))
+		*out = '\0';
 	else
 		snprintf(out, CELL_MAX, "%lld", (long long)value);
+}
+
+static void cell(const char *key, const json_t *value, char out[CELL_MAX]);
+
+/* Of an object what is there and isn't no, each by its name; of a list each. */
+static void
+add_parts(const json_t *value, struct buf *out)
+{
+	char text[CELL_MAX];
+	const char *key;
+	json_t *part;
+	size_t i;
+
+	json_array_foreach(value, i, part)
+	{
+		cell("", part, text);
+		buf_printf(out, "%s%s", i == 0 ? "" : "; ", text);
+	}
+	json_object_foreach((json_t *)(uintptr_t)value, key, part)
+	{
+		size_t len = strlen(key) - (is_instant(key) ? strlen("_ms") : 0);
+
+		cell(key, part, text);
+		if (*text != '\0' && !json_is_false(part))
+			buf_printf(out, "%s%.*s %s", out->len == 0 ? "" : ", ", (int)len, key, text);
+	}
 }
 
 /* One value for people: instants as dates, shares as they are. */
@@ -48,8 +79,8 @@ cell(const char *key, const json_t *value, char out[CELL_MAX])
 		snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no");
 	else {
 		buf_init(&text, (size_t)1 << 20);
-		json_write(&text, value);
-		text_cell(text.data, out);
+		add_parts(value, &text);
+		text_cell(text.len == 0 ? "" : text.data, out);
 		buf_release(&text);
 	}
 }

@@ -324,7 +324,7 @@ run_role(struct call *call)
 	{"also", PARAM_TEXT, "NAME", "one more; all are taken, in the order of their names, or none", false, false, true}, \
 		{"slots", PARAM_WHOLE, "N", "how many may hold it at once: a semaphore", false, false, false}, \
 		{"shared", PARAM_FLAG, NULL, "beside others that hold it shared", false, false, false}, \
-		{"max", PARAM_DURATION, "D", "ends after D in all, renewed or not", false, false, false}, \
+		{"max", PARAM_SPAN, "D", "ends after D in all, renewed or not", false, false, false}, \
 	{ \
 		"role", PARAM_TEXT, "ROLE", "its priority counts (see `stile lock role`)", false, false, false \
 	}
@@ -333,7 +333,7 @@ static const struct param run_params[] = {
 	NAME,
 	SHAPE,
 	{"wait", PARAM_DURATION, "D", "for whoever holds it; default 30s, 0s = not at all", false, false, false},
-	{"ttl", PARAM_DURATION, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
+	{"ttl", PARAM_SPAN, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
      false},
 	{"status", PARAM_WHOLE, "N", "ends with N instead of 121 to 124 when stile refuses or fails", false, false, false},
 	{"sidecar", PARAM_TEXT, "FILE", "also hold flock and lockf of FILE, which programs take that don't come through stile",
@@ -347,7 +347,7 @@ static const struct param acquire_params[] = {
 	NAME,
 	SHAPE,
 	{"wait", PARAM_DURATION, "D", "for whoever holds it; default: not at all", false, false, false},
-	{"ttl", PARAM_DURATION, "D", "how long it is held unless it is renewed; default 10m", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "how long it is held unless it is renewed; default 10m", false, false, false},
 	{"pid", PARAM_WHOLE, "PID", "the process that holds it: free when that is gone; default: the session's agent", false, false,
      false},
 	SESSION,
@@ -355,7 +355,7 @@ static const struct param acquire_params[] = {
 static const struct param renew_params[] = {
 	NAME,
 	{"fence", PARAM_WHOLE, "F", "of the lease", false, true, false},
-	{"ttl", PARAM_DURATION, "D", "from now on; default: as before", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "from now on; default: as before", false, false, false},
 	SESSION,
 };
 static const struct param release_params[] = {

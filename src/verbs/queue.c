@@ -425,7 +425,7 @@ static const struct param take_params[] = {
 	{"session", PARAM_TEXT, "SESSION", "only that session's", false, false, false},
 	{"max", PARAM_WHOLE, "N", "at most so many, up to 100; default 1", false, false, false},
 	{"wait", PARAM_DURATION, "D", "for something to take; default: not at all", false, false, false},
-	{"lease", PARAM_DURATION, "D", "how long they are the caller's unless they are renewed; default 60s", false, false, false},
+	{"lease", PARAM_SPAN, "D", "how long they are the caller's unless they are renewed; default 60s", false, false, false},
 	{"pid", PARAM_WHOLE, "PID", "the process that does them: free when that is gone; default: the session's agent", false,
      false, false},
 };
@@ -442,7 +442,7 @@ static const struct param nack_params[] = {
 static const struct param renew_params[] = {
 	ITEM,
 	GENERATION,
-	{"lease", PARAM_DURATION, "D", "from now on; default: as before", false, false, false},
+	{"lease", PARAM_SPAN, "D", "from now on; default: as before", false, false, false},
 	SESSION,
 };
 static const struct param dead_params[] = {QUEUE, AFTER};
@@ -462,7 +462,7 @@ static const struct param work_params[] = {
 	QUEUE,
 	{"session", PARAM_TEXT, "SESSION", "only that session's", false, false, false},
 	{"concurrency", PARAM_WHOLE, "N", "so many commands at a time, up to 64; default 1", false, false, false},
-	{"lease", PARAM_DURATION, "D", "a claim's, renewed at a third; default 60s", false, false, false},
+	{"lease", PARAM_SPAN, "D", "a claim's, renewed at a third; default 60s", false, false, false},
 	{"bind", PARAM_TEXT, "SLOT", "the id that the command tells becomes that slot of the item's session", false, false, false},
 	{"id-file", PARAM_TEXT, "F", "the command writes the id to this file; default: it is found in what it prints", false, false,
      false},

@@ -374,7 +374,7 @@ run_active(struct call *call)
 static const struct param claim_params[] = {
 	NAME,
 	{"wait", PARAM_DURATION, "D", "for whoever has it; default: not at all", false, false, false},
-	{"ttl", PARAM_DURATION, "D", "how long it is the caller's unless it is renewed; default 10m", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "how long it is the caller's unless it is renewed; default 10m", false, false, false},
 	{"pid", PARAM_WHOLE, "PID", "the process that does it: free when that is gone; default: the session's agent", false, false,
      false},
 	{"role", PARAM_TEXT, "ROLE", "its priority counts (see `stile lock role`)", false, false, false},
@@ -383,7 +383,7 @@ static const struct param claim_params[] = {
 static const struct param renew_params[] = {
 	NAME,
 	FENCE,
-	{"ttl", PARAM_DURATION, "D", "from now on; default: as before", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "from now on; default: as before", false, false, false},
 	SESSION,
 };
 static const struct param done_params[] = {

@@ -111,7 +111,7 @@ run_list(struct call *call)
 
 static const struct param issue_params[] = {
 	NAME,
-	{"ttl", PARAM_DURATION, "D", "how long it can be consumed, at most 7d; default 10m", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "how long it can be consumed, at most 7d; default 10m", false, false, false},
 	{"scope", PARAM_TEXT, "X", "what it is for: only who names the same consumes it", false, false, false},
 	{"digest", PARAM_TEXT, "H", "of the one action that it allows, in hexadecimal digits", false, false, false},
 	SESSION,

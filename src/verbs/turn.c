@@ -273,7 +273,7 @@ run_log(struct call *call)
 	}
 #define MAX \
 	{ \
-		"max", PARAM_DURATION, "D", "ends after D in all, renewed or not", false, false, false \
+		"max", PARAM_SPAN, "D", "ends after D in all, renewed or not", false, false, false \
 	}
 
 static const struct param run_params[] = {
@@ -281,7 +281,7 @@ static const struct param run_params[] = {
 	SLOT,
 	WAIT,
 	MAX,
-	{"ttl", PARAM_DURATION, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
+	{"ttl", PARAM_SPAN, "D", "how long it is held without a sign of life; default 30s, renewed at a third", false, false,
      false},
 	{"message", PARAM_BODY, "TEXT", "the question, up to 1 MiB; default: the command's last word", false, false, false},
 	{"id-file", PARAM_TEXT, "F", "where the command leaves the id to resume by; default: found in what it prints", false, false,
@@ -295,7 +295,7 @@ static const struct param begin_params[] = {
 	SLOT,
 	WAIT,
 	MAX,
-	{"ttl", PARAM_DURATION, "D", "how long it is held unless it is renewed; default 10m", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "how long it is held unless it is renewed; default 10m", false, false, false},
 	{"pid", PARAM_WHOLE, "PID", "the process that holds it: free when that is gone; default: the session's agent", false, false,
      false},
 	{"message", PARAM_BODY, "TEXT", "the question, up to 1 MiB, kept whatever becomes of the turn", false, false, false},
@@ -311,7 +311,7 @@ static const struct param end_params[] = {
 static const struct param renew_params[] = {
 	WHOSE,
 	FENCE,
-	{"ttl", PARAM_DURATION, "D", "from now on; default: as before", false, false, false},
+	{"ttl", PARAM_SPAN, "D", "from now on; default: as before", false, false, false},
 };
 static const struct param list_params[] = {
 	{"all", PARAM_FLAG, NULL, "also sessions that nobody has or wants a turn of", false, false, false},

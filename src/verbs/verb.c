@@ -82,6 +82,9 @@ check_type(const struct param *param, const json_t *value, struct buf *why)
 	} else if (param->type == PARAM_WHOLE || param->type == PARAM_DURATION) {
 		if (!json_is_integer(value) || json_integer_value(value) < 0)
 			wanted = param->type == PARAM_WHOLE ? "a whole number, 0 or more" : "a duration in milliseconds";
+	} else if (param->type == PARAM_SPAN) {
+		if (!json_is_integer(value) || json_integer_value(value) < 1)
+			wanted = "a duration of 1 ms or more";
 	} else if (param->type == PARAM_NUMBER) {
 		if (!json_is_number(value))
 			wanted = "a number";

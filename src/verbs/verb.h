@@ -70,7 +70,7 @@ void context_release(struct context *context, bool process_ends);
  * A long text of at most LONG_TEXT_MAX bytes may on the command line also come from a file, --NAME-file F, or from stdin, `-`.
  * So may a body (BODY_MAX) and a payload (PAYLOAD_MAX; not given, it comes from stdin), which are kept to the byte.  A pair is
  * "KEY=VALUE"; given several times it is not taken apart at commas.  A command is all words after `--`, of any bytes: it comes
- * as call->command, from the command line alone.
+ * as call->command, from the command line alone.  A span is a duration that isn't 0.
  */
 enum param_type {
 	PARAM_TEXT,
@@ -81,6 +81,7 @@ enum param_type {
 	PARAM_WHOLE,
 	PARAM_NUMBER,
 	PARAM_DURATION,
+	PARAM_SPAN,
 	PARAM_FLAG,
 	PARAM_COMMAND
 };

@@ -6,6 +6,7 @@ Time limit: 300 s
 import os
 import signal
 import subprocess
+import sys
 
 import locking
 import stile_test
@@ -28,6 +29,10 @@ class Run(locking.Case):
         for fence in (1, 2, 3):
             done = self.run_in("a", "--", "sh", "-c", "echo $STILE_FENCE $STILE_SLOT; cat", input="in")
             self.assertEqual(done.stdout, "%d 0\nin" % fence)
+
+    def test_the_commands_end_is_seen_also_where_the_caller_ignores_its_childrens(self):
+        deaf = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+        self.assertEqual(self.repo.any(sys.executable, "-c", deaf, self.repo.stile, "lock", "run", "a", "--", "sh", "-c", "exit 7").status, 7)
 
     def test_who_is_refused_ends_with_121_and_who_waited_in_vain_with_122(self):
         holder = self.holder("a")
@@ -213,6 +218,10 @@ class Held(locking.Case):
         one = self.listed("a")
         self.assertEqual([lock["fence"] for lock in one["holders"]], [1])
         self.assertEqual(one["waiters"][0]["ticket"], 2)
+        told = self.repo.run("lock", "list").stdout
+        for words in ("fence 1, slot 0, since 20", "ticket 2, since 20", "p50 1 ms, p99 "):
+            self.assertIn(words, told)
+        self.assertNotIn("{", told)
         self.assertEqual(holder.lets_go().status, 0)
         waiter.in_it()
         # the first has ended, the second is shown still
@@ -248,7 +257,7 @@ class Bad(locking.Case):
         before = self.rows_of_all()
         acquire = (
             ("",), ("a/../b",), ("..",), ("x" * 201,), ("a\nb",), ("a\x1b[1m",), ("a", "--also", "a"), ("a", "--also", ".."),
-            ("a", "--ttl", "0s"), ("a", "--ttl", "8d"), ("a", "--max", "8d"), ("a", "--wait", "8d"), ("a", "--slots", "0"),
+            ("a", "--ttl", "0s"), ("a", "--ttl", "8d"), ("a", "--max", "8d"), ("a", "--max", "0s"), ("a", "--wait", "8d"), ("a", "--slots", "0"),
             ("a", "--slots", "-1"), ("a", "--slots", "257"), ("a", "--slots", "99999999999"), ("a", "--slots", "2", "--shared"),
             ("a", "--pid", "0"), ("a", "--pid", "-5"), ("a", "--pid", "99999999"), ("a", "--role", ""), ("a", "--role", "x\ny"))
         for args in acquire:
@@ -271,6 +280,7 @@ class Bad(locking.Case):
                 self.refused("lock", verb, "held", "--fence", fence, status=1, says="not held with fence")
             self.refused("lock", verb, "..", "--fence", "1", status=65, says="..")
         self.refused("lock", "renew", "held", "--fence", "1", "--ttl", "8d", status=65, says="7 d")
+        self.refused("lock", "renew", "held", "--fence", "1", "--ttl", "0s", status=65, says="1 ms or more")
         self.assertEqual(self.rows_of_all(), before)
 
     def test_more_than_sixteen_at_a_time_are_refused(self):

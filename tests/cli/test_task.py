@@ -76,7 +76,7 @@ class Tasks(WithSessions):
                 (("claim", "x", "--session", "nobody"), 66), (("done", "build"), 64), (("done", "build", "--fence", "-1"), 65),
                 (("done", "build", "--fence", 7, "--session", self.one), 1), (("done", "none", "--fence", 1), 1),
                 (("done", "build", "--fence", 1, "--result", "{"), 65), (("done", "build", "--fence", 1, "--result", deep), 65),
-                (("renew", "build", "--fence", 2), 1), (("release", "build", "--fence", "x"), 65), (("claim",), 64)):
+                (("renew", "build", "--fence", 2), 1), (("renew", "build", "--fence", 1, "--ttl", "0s"), 65), (("release", "build", "--fence", "x"), 65), (("claim",), 64)):
             with self.subTest(args):
                 done = self.repo.run("task", *args)
                 self.assertEqual((done.status, done.stdout, done.stderr.count("\n")), (status, "", 1), done)

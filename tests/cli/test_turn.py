@@ -1,4 +1,7 @@
-"""R27, R31-R48, N2: `stile turn run|begin|end|renew|list|log` by the command line."""
+"""R27, R31-R48, N2: `stile turn run|begin|end|renew|list|log` by the command line.
+
+Time limit: 240 s
+"""
 import json
 import os
 import signal
@@ -436,14 +439,14 @@ class Refused(Base):
         one = ("--session", self.one)
         runs = [(), ("--session", "nobody"), ("--session", "a\nb"), (*one, "--slot", ""), (*one, "--slot", "x" * 101), (*one, "--ttl", "0s"),
                 (*one, "--ttl", "-1s"), (*one, "--ttl", "8d"), (*one, "--wait", "never"), (*one, "--wait", "8d"), (*one, "--status", "0"),
-                (*one, "--status", "256"), (*one, "--key", "a\x1bb"), (*one, "--key", "x" * 301), ("--key", "nobody's"), (*one, "--max", "8d")]
+                (*one, "--status", "256"), (*one, "--key", "a\x1bb"), (*one, "--key", "x" * 301), ("--key", "nobody's"), (*one, "--max", "8d"), (*one, "--max", "0s")]
         cases = [(("run", *words, "--", "touch", "ran"), 121) for words in runs] + [
             (("run", *one), 64), (("begin",), 77), (("begin", "--session", "nobody"), 66), (("begin", *one, "--pid", "0"), 65),
             (("begin", *one, "--pid", "4000000000"), 65), (("begin", *one, "--max", "8d"), 65), (("begin", *one, "--slot", "a\tb"), 65),
             (("begin", "--key", "nobody's"), 66), (("end", *one), 64), (("end", *one, "--fence", "x"), 65),
             (("end", *one, "--fence", "1", "--bind", ""), 65), (("end", *one, "--fence", "1", "--bind", "a\nb"), 65),
             (("end", *one, "--fence", "1", "--bind", "x", "--failed"), 64), (("end", *one, "--fence", "1", "--answer-file", "/none/of/it"), 66),
-            (("renew", *one, "--fence", "1", "--ttl", "1s"), 1), (("log",), 77), (("sing",), 64),
+            (("renew", *one, "--fence", "1", "--ttl", "1s"), 1), (("renew", *one, "--fence", "1", "--ttl", "0s"), 65), (("log",), 77), (("sing",), 64),
         ]
         for words, status in cases:
             with self.subTest(words):
