@@ -174,16 +174,22 @@ sidecar_take(struct sidecar *sidecar, const char *path, int64_t until_ms, bool a
 	struct wait wait = {.path = path, .until_ms = until_ms, .tick = tick, .why = why};
 	struct sigevent told = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMAX};
 	struct sigaction ours = {.sa_handler = interrupt}, before;
+	sigset_t interrupts, masked;
 	bool new_file = access(path, F_OK) != 0;
 	enum status status;
 
 	*sidecar = (struct sidecar){-1, -1};
 	wait.tick_ms = clock_boot_ms() + tick->first_ms;
 	sigaction(SIGRTMAX, &ours, &before);
+	/* whoever called us may have blocked it, and then nothing would end a wait */
+	sigemptyset(&interrupts);
+	sigaddset(&interrupts, SIGRTMAX);
+	sigprocmask(SIG_UNBLOCK, &interrupts, &masked);
 	if (timer_create(CLOCK_BOOTTIME, &told, &wait.timer) != 0)
 		return why_not(why, IO_FAILED, "no timer can be made: %s", strerror(errno));
 	status = take_both(sidecar, &wait, alone);
 	timer_delete(wait.timer);
+	sigprocmask(SIG_SETMASK, &masked, NULL);
 	sigaction(SIGRTMAX, &before, NULL);
 	if (status == OK && new_file && (status = file_give(path, why)) != OK)
 		sidecar_leave(sidecar);
