@@ -138,8 +138,7 @@ size_t param_limit(const struct param *param);
 void param_key(const struct param *param, char out[LABEL_MAX + 1]);
 const struct param *param_find(const struct verb *verb, const char *key);
 
-/* By its name, NULL when there is none. */
-const struct verb *verb_find(const char *name);
+const struct verb *verb_find(const char *name); /* NULL when there is none */
 const struct verb *verb_nth(size_t n);
 
 /* Adds what a no or a failure says of itself, {"error":...,"hint":...}, unless the verb has said a narrower "error". */
