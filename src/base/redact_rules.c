@@ -236,7 +236,7 @@ match_header(const struct rule *rule, const char *text, size_t len, size_t at, s
 	return to > from;
 }
 
-/* ://USER:PASSWORD@ */
+/* ://USER:PASSWORD@, both: tokens are given as either. */
 static bool
 match_url(const struct rule *rule, const char *text, size_t len, size_t at, struct stretch *out)
 {
@@ -249,7 +249,7 @@ match_url(const struct rule *rule, const char *text, size_t len, size_t at, stru
 	sign = memrchr(text + from, '@', to - from);
 	if (colon == NULL || sign == NULL || colon + 1 >= sign)
 		return false;
-	*out = (struct stretch){rule->name, (size_t)(colon + 1 - text), (size_t)(sign - text)};
+	*out = (struct stretch){rule->name, from, (size_t)(sign - text)};
 	return true;
 }
 
@@ -322,7 +322,7 @@ static const struct rule rules[] = {
 	ASSIGNED("access-key", "accesskey"),
 	ASSIGNED("private-key", "private_key"),
 	ASSIGNED("private-key", "privatekey"),
-	{"url-password", "://", match_url, NULL, 0, false, false},
+	{"url-login", "://", match_url, NULL, 0, false, false},
 };
 
 #define BLOCKS (sizeof blocks / sizeof *blocks)

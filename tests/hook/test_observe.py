@@ -1,11 +1,11 @@
-"""R105, R110, R112, R115, R26: what tools did and what people said is kept in queues by the hooks themselves, when that is asked for.
+"""R105, R110, R111, R112, R113, R115, R26: what tools did and what people said is kept in queues by the hooks themselves, when that is asked for.
 
 An observation is put in the transaction that counts its event: none is counted without its item, and no item is there without its
 event, wherever the hook is killed.  No secret is written anywhere, and what can't be kept is counted, on record and told.
 """
 import json
 import os
-import subprocess
+import select
 
 import hooked
 import stile_test
@@ -169,6 +169,44 @@ class Observations(Base):
         self.assertEqual(len(self.take()), 1)
 
 
+class AtOnce(Base):
+    """Hooks of one moment run in parallel, and clients run several agents.
+
+    R110: two processes put one event: both find no item of its key, and there are two.
+    R111: two put in one line: both find the same last number, and one item is lost or stands before an older one.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.configure(ALL)
+
+    def at_once(self, payloads):
+        running = [self.repo.start("hook", "claude", input=json.dumps(payload)) for payload in payloads]
+        for process in running:
+            done = stile_test.ends(process)
+            self.assertEqual((done.status, done.stdout, done.stderr), (0, "", ""))
+
+    def payload(self, number, **fields):
+        return self.one.payload("PostToolUse", tool_name="Bash", tool_input={}, tool_response=number, tool_use_id="toolu_%d" % number, **fields)
+
+    def test_one_event_that_many_processes_bring_is_one_item(self):
+        for number in range(3):
+            self.at_once([self.payload(number)] * 8)
+            self.assertEqual(len(self.items()), number + 1)
+        self.assertEqual((self.one.show()["events"], self.stats()["dropped"]), (24, 0))
+
+    def test_what_two_sub_agents_do_at_once_is_all_there_each_in_its_order(self):
+        for number in range(0, 20, 4):
+            self.at_once([self.payload(number + at, agent_id="a%d" % (at % 2), agent_type="Explore") for at in range(4)])
+        found = self.take()
+        self.assertEqual(sorted(item["response"] for item in found), list(range(20)))
+        self.assertEqual({item["agent"] for item in found}, {"a0", "a1"})
+        for item in found:
+            self.assertEqual(item["agent"], "a%d" % (item["response"] % 2))
+        rounds = [item["response"] // 4 for item in found]
+        self.assertEqual(rounds, sorted(rounds), "what was answered comes before what began later")
+
+
 class Secrets(Base):
     def everything(self):
         """All bytes that are kept: the store's files, or its rows."""
@@ -192,7 +230,7 @@ class Secrets(Base):
         for secret in ("hunter", PASSWORD):
             self.assertNotIn(secret, kept)
         done = self.take()[0]
-        self.assertEqual(done["input"]["command"], "export DB_PASSWORD=[redacted:password] curl https://u:[redacted:url-password]@h/")
+        self.assertEqual(done["input"]["command"], "export DB_PASSWORD=[redacted:password] curl https://[redacted:url-login]@h/")
         self.assertEqual(done["response"], {"stdout": "[redacted:private-key]", "token": "[redacted:token]",
                                             "deep": [{"note": "it is [redacted:horse]"}]})
         self.assertEqual(self.take("prompts")[0]["prompt"], "fix [redacted:private] and [redacted:horse]")
@@ -300,6 +338,18 @@ class LateId(Base):
         done = self.repo.run("queue", "work", queue, "--bind", "memory", "--drain", "--", "sh", "-c", script)
         self.assertEqual(done.status, 0, done.stderr)
 
+    def pipe(self, name):
+        """A named pipe in the repository, open at both ends so that nobody waits for the other -> its descriptor."""
+        path = os.path.join(self.repo.path, name)
+        os.mkfifo(path)
+        pipe = os.open(path, os.O_RDWR)
+        self.addCleanup(os.close, pipe)
+        return pipe
+
+    def hears(self, pipe):
+        self.assertTrue(select.select([pipe], [], [], stile_test.LIMIT)[0], "nobody spoke")
+        self.assertEqual(os.read(pipe, 2), b".\n")
+
     def stored(self):
         with open(os.path.join(self.repo.path, "stored"), encoding="utf-8") as file:
             return [line.rstrip("\n").split(" ", 1) for line in file]
@@ -317,18 +367,23 @@ class LateId(Base):
         self.assertEqual(self.bound(), [("memory", "memory-1")])
         self.assertEqual((self.stats()["items"], self.stats()["done"]), (0, 5))
 
-    def test_five_that_are_held_are_stored_under_the_id_that_the_prompt_brings(self):
+    def test_five_that_come_while_the_model_still_thinks_are_stored_under_the_id_that_it_brings(self):
+        """The issue's window, and its 200 ms: here the answer comes when all five have."""
         self.configure(ALL + "until_bound = memory\n")
         self.one.send("UserPromptSubmit", prompt="go")
-        self.five()
-        ready = os.path.join(self.repo.path, "ready")
-        os.mkfifo(ready)
+        answer, ready = self.pipe("answer"), self.pipe("ready")
+        prompt = self.repo.start("queue", "work", "prompts", "--bind", "memory", "--drain", "--", "sh", "-c",
+                                 "echo . >ready; head -n 1 answer")
         worker = self.repo.start("queue", "work", "observations", "--bind", "memory", "--", "sh", "-c", STORES + "; echo . >ready")
-        self.addCleanup(worker.kill)
-        self.assertEqual(self.stats()["held"], 5)
-        self.work("prompts", """cat >&2; echo '{"type":"result","session_id":"memory-1"}'""")
+        for process in (prompt, worker):
+            self.addCleanup(process.kill)
+        self.hears(ready)
+        self.five()
+        self.assertEqual((self.stats()["held"], self.stats()["claimed"]), (5, 0))
+        os.write(answer, b'{"type":"result","session_id":"memory-1","result":"ok"}\n')
+        self.assertEqual(stile_test.ends(prompt).status, 0)
         for _ in range(5):
-            self.assertEqual(subprocess.run(["cat", ready], capture_output=True, timeout=stile_test.LIMIT, check=True).stdout, b".\n")
+            self.hears(ready)
         worker.terminate()
         self.assertEqual(stile_test.ends(worker).status, 0)
         self.assertEqual([bound for bound, _ in self.stored()], ["memory-1"] * 5)

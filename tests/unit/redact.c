@@ -114,7 +114,7 @@ static const struct sample {
 	{"access-key", "accesskey", "AccessKey=abc;", "AccessKey=[redacted:access-key]", "accesskeys"},
 	{"private-key", "private_key", "private_key: abc", "private_key: [redacted:private-key]", "private_key_path = /x"},
 	{"private-key", "privatekey", "privateKey => 'abc'", "privateKey => '[redacted:private-key]'", "privateKeyFile: x"},
-	{"url-password", "://", "postgres://app:p@ss:word@db/x", "postgres://app:[redacted:url-password]@db/x",
+	{"url-login", "://", "postgres://app:p@ss:word@db/x", "postgres://[redacted:url-login]@db/x",
      "ssh://git@host:22/a http://localhost:80/a@b http://h/?t=1:2@3"},
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
