@@ -28,12 +28,16 @@ config_release(struct config *config)
 	config_init(config);
 }
 
+/* Keys differ sooner than sections do. */
 static struct config_item *
 find(const struct config *config, const char *section, const char *key)
 {
-	for (size_t i = 0; i < config->count; i++)
-		if (str_equal(config->items[i].section, section) && str_equal(config->items[i].key, key))
-			return &config->items[i];
+	for (size_t i = 0; i < config->count; i++) {
+		struct config_item *item = &config->items[i];
+
+		if (item->key[0] == key[0] && str_equal(item->key, key) && str_equal(item->section, section))
+			return item;
+	}
 	return NULL;
 }
 
