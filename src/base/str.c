@@ -199,6 +199,27 @@ str_instant(char *out, size_t size, int64_t ms)
 		snprintf(out, size, "%lld", (long long)ms);
 }
 
+int64_t
+str_instant_ms(const char *text)
+{
+	struct tm parts = {0};
+	int64_t ms = 0;
+	int length = 0;
+
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &parts.tm_hour, &parts.tm_min,
+	           &parts.tm_sec, &length) != 6 ||
+	    parts.tm_year < 1970 || parts.tm_year > 9999 || parts.tm_mon < 1 || parts.tm_mon > 12 || parts.tm_mday < 1 ||
+	    parts.tm_mday > 31 || parts.tm_hour < 0 || parts.tm_hour > 23 || parts.tm_min < 0 || parts.tm_min > 59 ||
+	    parts.tm_sec < 0 || parts.tm_sec > 60)
+		return 0;
+	if (text[length] == '.')
+		for (int i = 1, unit = 100; i <= 3 && text[length + i] >= '0' && text[length + i] <= '9'; i++, unit /= 10)
+			ms += (text[length + i] - '0') * unit;
+	parts.tm_year -= 1900;
+	parts.tm_mon--;
+	return (int64_t)timegm(&parts) * 1000 + ms;
+}
+
 void
 str_shell_quote(struct buf *out, const char *text)
 {

@@ -62,6 +62,9 @@ void str_ago(char *out, size_t size, int64_t ms);
 /* An instant for people, UTC: "2026-11-20T10:52:03Z". */
 void str_instant(char *out, size_t size, int64_t ms);
 
+/* The other way, with a fraction or without: ms, 0 for anything else. */
+int64_t str_instant_ms(const char *text);
+
 /* In single quotes, as a POSIX shell reads it back to the same bytes. */
 void str_shell_quote(struct buf *out, const char *text);
 

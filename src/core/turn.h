@@ -82,4 +82,20 @@ enum status turn_log(struct txn *txn, const char *session, json_t *out, struct b
 enum status turn_key_set(struct txn *txn, const char *name, const char *session, struct buf *why) MUST_CHECK;
 enum status turn_key_find(struct txn *txn, const char *name, char out[ID_SIZE], struct buf *why) MUST_CHECK;
 
+/* An exchange that was had elsewhere, before the session came here. */
+struct turn_past {
+	const char *session;
+	const char *id;       /* that it has there */
+	const char *question; /* NULL = none */
+	const char *answer;   /* NULL = none */
+	const char *ran_as;   /* the id of the conversation that it was had in; "" = not known */
+	int64_t began_ms, ended_ms;
+};
+
+/*
+ * Puts it behind those of its kind, and before all turns that were had here.  *added: the texts of it that were not there, which it may be
+ * called with again; with `look` they are only counted.  One answer.
+ */
+enum status turn_take_past(struct txn *txn, const struct turn_past *past, bool look, size_t *added, struct buf *why) MUST_CHECK;
+
 #endif

@@ -79,7 +79,7 @@ struct db {
 	unsigned trips; /* answers waited for since the transaction began, and for its end if it wrote */
 	bool timed; /* now_ms and boot_ms are this transaction's */
 	bool writing, open; /* a transaction is */
-	bool unhurried;     /* this one's rule said so: nothing is lost if its writing is undone by a power cut, as it tells nobody */
+	bool unhurried;     /* this one's rule said so: nothing is lost if what it wrote or saw is undone by a power cut, as it tells nobody */
 	bool moved_too;     /* set by whoever means to begin in a project whose rows have moved away; else that is STORE_DOWN */
 	bool unsettled;     /* what the last one read, and was rolled back, can't be brought to disk */
 };

@@ -220,6 +220,15 @@ foreign_columns(struct foreign *foreign, const char *table, struct buf *out, str
 	return status == OK && buf_status(out) != OK ? tell(foreign, SQLITE_NOMEM, why) : status;
 }
 
+bool
+foreign_lists(const struct buf *columns, const char *name)
+{
+	char padded[LABEL_MAX];
+
+	snprintf(padded, sizeof padded, " %s ", name);
+	return columns->len > 0 && strstr(columns->data, padded) != NULL;
+}
+
 enum status
 foreign_check(struct foreign *foreign, const char *table, struct buf *why)
 {
@@ -252,4 +261,15 @@ foreign_unchanged(struct foreign *foreign, struct buf *why)
 	    !has_log(foreign))
 		return OK;
 	return why_not(why, BUSY, "%s: somebody began to write to it while it was read; try again", foreign->path);
+}
+
+enum status
+foreign_named(const char *path, enum status status, struct buf *why)
+{
+	char reason[WHY_MAX];
+
+	if (status == OK || str_starts(why->data, path))
+		return status;
+	snprintf(reason, sizeof reason, "%s", why->data);
+	return why_not(why, status, "%.500s: %.500s", path, reason);
 }

@@ -28,6 +28,9 @@ void foreign_close(struct foreign *foreign);
 /* The names of a table's columns, each with a blank before and after it; "" when there is no such table. */
 enum status foreign_columns(struct foreign *foreign, const char *table, struct buf *out, struct buf *why) MUST_CHECK;
 
+/* Whether a list of columns has that one. */
+bool foreign_lists(const struct buf *columns, const char *name);
+
 /* Looks at the structure of a table: BAD_INPUT when it is damaged. */
 enum status foreign_check(struct foreign *foreign, const char *table, struct buf *why) MUST_CHECK;
 
@@ -40,6 +43,9 @@ enum status foreign_next(struct foreign *foreign, bool *more, struct buf *why) M
 /* A column of the row.  The text is "" for NULL, and NULL when it isn't UTF-8 or has a NUL in it. */
 const char *foreign_text(struct foreign *foreign, int column);
 int64_t foreign_int(struct foreign *foreign, int column);
+
+/* The same status, its reason with the file's name before it. */
+enum status foreign_named(const char *path, enum status status, struct buf *why);
 
 /* BUSY when it was changed in a way that makes what was read doubtful. */
 enum status foreign_unchanged(struct foreign *foreign, struct buf *why) MUST_CHECK;

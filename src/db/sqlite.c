@@ -353,15 +353,16 @@ settle_commit(struct sqlite *store, uint32_t number, struct buf *why)
 {
 	enum status status;
 
+	/* whoever reads what isn't waited for waits for it himself */
 	if (!store->gate.held)
-		return sqlite_settle(store, why);
+		return store->db.unhurried ? OK : sqlite_settle(store, why);
 	group_written(&store->group, number);
-	if (store->wal_frames >= store->wal_limit)
+	/* more of the same comes, and a commit that is waited for after it */
+	if (store->wal_frames >= (store->db.unhurried ? WAL_LIMIT_RESIDENT : store->wal_limit))
 		sqlite_checkpoint(store);
 	gate_leave(&store->gate);
 	/* who is woken may see it before it is on disk, and waits for that before he answers */
 	sqlite_wake_all(store);
-	/* whoever reads it waits for it himself */
 	if (store->db.unhurried)
 		return OK;
 	status = sqlite_wait(store, number, NULL);

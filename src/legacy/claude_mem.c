@@ -25,19 +25,10 @@ static const struct {
 	{"last_assistant_message", "assistant", false},
 };
 
-static bool
-has(const struct buf *columns, const char *name)
-{
-	char padded[LABEL_MAX];
-
-	snprintf(padded, sizeof padded, " %s ", name);
-	return columns->len > 0 && strstr(columns->data, padded) != NULL;
-}
-
 static void
 add_column(struct buf *sql, const struct buf *columns, const char *name)
 {
-	if (has(columns, name))
+	if (foreign_lists(columns, name))
 		buf_printf(sql, ", p.%s", name);
 	else
 		buf_text(sql, ", NULL");
@@ -49,11 +40,11 @@ add_column(struct buf *sql, const struct buf *columns, const char *name)
 static enum status
 plan_pending(struct claude_mem *mem, const struct buf *columns, struct buf *why)
 {
-	bool named = has(columns, mem->content);
+	bool named = foreign_lists(columns, mem->content);
 	char content[LABEL_MAX];
 	struct buf sql;
 
-	if (!has(columns, "id") || !has(columns, "session_db_id") || !has(columns, "status"))
+	if (!foreign_lists(columns, "id") || !foreign_lists(columns, "session_db_id") || !foreign_lists(columns, "status"))
 		return why_not(why, BAD_INPUT, "its table pending_messages is of an era of claude-mem that isn't known here");
 	snprintf(content, sizeof content, named ? "p.%s" : "NULL", mem->content);
 	buf_init(&sql, sizeof mem->pending - 1);
@@ -78,18 +69,18 @@ plan_pending(struct claude_mem *mem, const struct buf *columns, struct buf *why)
 static enum status
 plan_sessions(struct claude_mem *mem, const struct buf *columns, struct buf *why)
 {
-	bool late = has(columns, "content_session_id") && has(columns, "memory_session_id");
-	bool early = has(columns, "claude_session_id") && has(columns, "sdk_session_id");
+	bool late = foreign_lists(columns, "content_session_id") && foreign_lists(columns, "memory_session_id");
+	bool early = foreign_lists(columns, "claude_session_id") && foreign_lists(columns, "sdk_session_id");
 
 	if (columns->len == 0)
 		return why_not(why, BAD_INPUT, "is no database of claude-mem: it has no table sdk_sessions");
-	if (!has(columns, "id") || (!late && !early))
+	if (!foreign_lists(columns, "id") || (!late && !early))
 		return why_not(why, BAD_INPUT, "its table sdk_sessions is of an era of claude-mem that isn't known here");
 	mem->content = late ? "content_session_id" : "claude_session_id";
 	mem->memory = late ? "memory_session_id" : "sdk_session_id";
-	mem->platform = has(columns, "platform_source");
-	mem->project = has(columns, "project");
-	mem->started = has(columns, "started_at_epoch");
+	mem->platform = foreign_lists(columns, "platform_source");
+	mem->project = foreign_lists(columns, "project");
+	mem->started = foreign_lists(columns, "started_at_epoch");
 	return OK;
 }
 
@@ -152,7 +143,6 @@ look_at(struct claude_mem *mem, struct buf *why)
 enum status
 claude_mem_open(struct claude_mem *mem, const char *path, struct buf *why)
 {
-	char reason[WHY_MAX];
 	enum status status;
 
 	*mem = (struct claude_mem){0};
@@ -162,12 +152,8 @@ claude_mem_open(struct claude_mem *mem, const char *path, struct buf *why)
 	status = look_at(mem, why);
 	if (status == OK)
 		return OK;
-	foreign_close(mem->foreign);
-	mem->foreign = NULL;
-	if (str_starts(why->data, path))
-		return status;
-	snprintf(reason, sizeof reason, "%s", why->data);
-	return why_not(why, status, "%.500s: %.500s", path, reason);
+	claude_mem_close(mem);
+	return foreign_named(path, status, why);
 }
 
 void

@@ -42,6 +42,7 @@ rule_look(struct txn *txn, void *data, struct buf *why)
 		DB_TEXT(txn->project), DB_TEXT(here->past->slot), DB_TEXT(told->value), DB_TEXT(told->client),
 		DB_TEXT(told->client_session));
 
+	txn->db->unhurried = true;
 	if (status != OK)
 		return status;
 	snprintf(here->session, sizeof here->session, "%s", db_text(&rows, 0, 0));
@@ -77,7 +78,6 @@ rule_make(struct txn *txn, void *data, struct buf *why)
 	struct arrived arrived;
 	enum status status;
 
-	/* an import is acknowledged at its end, by a commit that is waited for */
 	txn->db->unhurried = true;
 	txn->actor = here->past->actor;
 	status = binding_arrive(txn, &start, ARRIVAL_EVENT, &arrived, why);
@@ -231,6 +231,7 @@ rule_known(struct txn *txn, void *data, struct buf *why)
 	                            DB_TEXT(txn->project), DB_TEXT(putting->put.queue), DB_TEXT(putting->put.line),
 	                            DB_TEXT(putting->put.key));
 
+	txn->db->unhurried = true;
 	if (status != OK)
 		return status;
 	putting->known = rows.count > 0;
@@ -288,10 +289,58 @@ past_item(struct past *past, const struct queue_put *ask, const char *dead, stru
 	return OK;
 }
 
+struct taking {
+	struct past *past;
+	struct turn_past turn;
+	bool look;
+	size_t added;
+};
+
+static enum status
+rule_turn(struct txn *txn, void *data, struct buf *why)
+{
+	struct taking *taking = data;
+
+	txn->db->unhurried = true;
+	txn->actor = taking->past->actor;
+	return turn_take_past(txn, &taking->turn, taking->look, &taking->added, why);
+}
+
+enum status
+past_turn(struct past *past, const struct turn_past *told, struct buf *why)
+{
+	struct taking taking = {.past = past, .turn = *told, .look = true};
+	enum status status = OK;
+
+	taking.turn.session = past->session;
+	taking.added = (size_t)(told->question != NULL) + (told->answer != NULL);
+	if (past->session[0] != '\0')
+		status = engine_read(past->engine, rule_turn, &taking, why);
+	taking.look = false;
+	if (status == OK && taking.added > 0 && !past->looking)
+		status = engine_run(past->engine, rule_turn, &taking, why);
+	if (status == OK)
+		past->counts.put += taking.added;
+	return status;
+}
+
 size_t
 past_changes(const struct past *past)
 {
 	return past->counts.created + past->counts.bindings + past->counts.put;
+}
+
+/* No step is waited for, and neither is what it saw; this is, with all that was before. */
+static enum status
+rule_settle(struct txn *txn, void *data, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why, "SELECT reaped_ms FROM project WHERE project = $1", DB_TEXT(txn->project));
+
+	(void)data;
+	if (status == OK)
+		db_rows_release(&rows);
+	return status;
 }
 
 static enum status
@@ -356,7 +405,9 @@ past_import(struct past *past, past_walk *walk, void *foreign, bool dry, char im
 	enum status status = walk_once(past, walk, foreign, true, why);
 
 	import[0] = '\0';
-	if (status != OK || dry || past_changes(past) == 0)
+	if (status == OK && (dry || past_changes(past) == 0))
+		return engine_read(past->engine, rule_settle, NULL, why);
+	if (status != OK)
 		return status;
 	if (past->engine->random(random, sizeof random) != OK)
 		return why_not(why, IO_FAILED, "the system has no randomness to give");

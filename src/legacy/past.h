@@ -67,6 +67,9 @@ enum status past_find(struct past *past, const char *client, const char *client_
 /* Puts an item into the line of past->session; with `dead`, for that reason, among the dead.  BUSY when the queue is full. */
 enum status past_item(struct past *past, const struct queue_put *put, const char *dead, struct buf *why) MUST_CHECK;
 
+/* Adds a turn, of the id it has there, to past->session. */
+enum status past_turn(struct past *past, const struct turn_past *told, struct buf *why) MUST_CHECK;
+
 /* Adds a line to what is told. */
 void past_step(struct past *past, const char *action, const char *id, const char *was, const char *text);
 

@@ -8,23 +8,10 @@
 #define INSTANT_MAX 40
 #define NUMBER_MAX 9e15
 
-/* "2025-10-07T12:00:00.123Z"; 0 for anything else. */
 static int64_t
 instant_of(const json_t *object, const char *key)
 {
-	const char *text = json_text(object, key, "");
-	struct tm parts = {0};
-	int length = 0;
-
-	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &parts.tm_hour, &parts.tm_min,
-	           &parts.tm_sec, &length) != 6 ||
-	    parts.tm_year < 1970 || parts.tm_year > 9999 || parts.tm_mon < 1 || parts.tm_mon > 12 || parts.tm_mday < 1 ||
-	    parts.tm_mday > 31 || parts.tm_hour < 0 || parts.tm_hour > 23 || parts.tm_min < 0 || parts.tm_min > 59 ||
-	    parts.tm_sec < 0 || parts.tm_sec > 60)
-		return 0;
-	parts.tm_year -= 1900;
-	parts.tm_mon--;
-	return (int64_t)timegm(&parts) * 1000;
+	return str_instant_ms(json_text(object, key, ""));
 }
 
 /* The first of two names that is there; *out is untouched when neither is. */

@@ -1,13 +1,14 @@
 #include "legacy/claude_mem.h"
 #include "legacy/tractatus_export.h"
 #include "legacy/tractatus_import.h"
+#include "legacy/trinity.h"
 #include "verbs/caller.h"
 #include "verbs/mirror.h"
 #include "verbs/payload.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
 
-/* `import tractatus|claude-mem`, `import conflicts`, `export tractatus`: the files of systems that know nothing of us. */
+/* `import tractatus|claude-mem|trinity`, `import conflicts`, `export tractatus`: the files of systems that know nothing of us. */
 static enum status
 rule_who(struct txn *txn, void *data, struct buf *why)
 {
@@ -113,15 +114,15 @@ begin_past(struct call *call, struct past *past, char actor[ACTOR_SIZE], bool *d
 	bool rollback = json_truth(call->args, "rollback"), path = json_object_get(call->args, "path") != NULL;
 	enum status status;
 
-	if (rollback && (path || json_truth(call->args, "dry_run")))
-		return why_not(call->why, USAGE, "import %s: --rollback goes alone", past->source);
-	if (!rollback && !path)
-		return why_not(call->why, USAGE, "import %s: which file?", past->source);
 	past->engine = &call->context->engine;
 	past->keep = keep;
 	past->drop = drop;
 	past->data = call->context;
 	status = context_open(call->context, false, call->why);
+	if (status == OK && rollback && (path || json_truth(call->args, "dry_run")))
+		status = why_not(call->why, USAGE, "import %s: --rollback goes alone", past->source);
+	if (status == OK && !rollback && !path)
+		status = why_not(call->why, USAGE, "import %s: which file?", past->source);
 	if (status != OK)
 		return status;
 	find_actor(call->context, actor);
@@ -159,6 +160,27 @@ run_claude_mem(struct call *call)
 	}
 	json_decref(past.steps);
 	claude_mem_close(&mem);
+	return status;
+}
+
+static enum status
+run_trinity(struct call *call)
+{
+	char actor[ACTOR_SIZE], import[ID_SIZE];
+	struct past past = {.source = TRINITY, .slot = SLOT_RESUME, .only = json_text(call->args, "agent", NULL)};
+	struct trinity trinity = {0};
+	bool done = false;
+	enum status status = begin_past(call, &past, actor, &done);
+
+	if (status == OK && !done)
+		status = trinity_open(&trinity, json_text(call->args, "path", ""), call->why);
+	if (status != OK || done)
+		return status;
+	status = past_import(&past, trinity_walk, &trinity, json_truth(call->args, "dry_run"), import, call->why);
+	if (status == OK)
+		tell_past(call, &past, "messages", import);
+	json_decref(past.steps);
+	trinity_close(&trinity);
 	return status;
 }
 
@@ -239,6 +261,12 @@ static const struct param claude_mem_params[] = {
 	{"dry-run", PARAM_FLAG, NULL, "only tell what would be done", false, false, false},
 	{"rollback", PARAM_FLAG, NULL, "instead: take the last import back", false, false, false},
 };
+static const struct param trinity_params[] = {
+	{"path", PARAM_TEXT, "PATH", "its database", true, false, false},
+	{"agent", PARAM_TEXT, "NAME", "only the sessions of this agent; default: all", false, false, false},
+	{"dry-run", PARAM_FLAG, NULL, "only tell what would be done", false, false, false},
+	{"rollback", PARAM_FLAG, NULL, "instead: take the last import back", false, false, false},
+};
 static const struct param export_params[] = {
 	{"path", PARAM_TEXT, "PATH", "the project's folder, or its .claude", true, true, false},
 	{"continuous", PARAM_FLAG, NULL, "and from now on after each change", false, false, false},
@@ -251,6 +279,8 @@ static const struct verb verbs[] = {
      "action id was text", PARAMS(import_params), run_import},
 	{"import claude-mem", "take in claude-mem's sessions, the ids of its agent, and what waits to be analysed",
      DOES_WRITE | DOES_OPEN_PATH, "action id was text", PARAMS(claude_mem_params), run_claude_mem},
+	{"import trinity", "take in Trinity's sessions, the ids to resume them by, and their messages", DOES_WRITE | DOES_OPEN_PATH,
+     "action id was text", PARAMS(trinity_params), run_trinity},
 	{"import conflicts", "edits of imported or exported files that met another edit, both as they were", DOES_READ,
      "id text file_text found_ms folder", NULL, 0, run_conflicts},
 	{"export tractatus", "write the files that Tractatus' scripts read", DOES_WRITE | DOES_OPEN_PATH, "action id was text",

@@ -240,6 +240,7 @@ static const struct {
 	{"import tractatus", NULL,
      "reads files that the caller names; what it wrote is read again before it counts, an answer more"},
 	{"import claude-mem", NULL, "reads a file that the caller names; its rules are those of sessions, bindings and queues"},
+	{"import trinity", NULL, "reads a file that the caller names; its rules are those of sessions, bindings and turns"},
 	{"import conflicts", "{}", NULL},
 	{"export tractatus", NULL, "writes files that the caller names"},
 	{"view tractatus", NULL, "runs a command between transactions of its own"},
