@@ -148,6 +148,20 @@ class Serves(Case):
         self.assertEqual((line.status, line.stdout.count("\n")), (0, 1))
         self.assertIn("peer", line.stdout)
 
+    def test_a_hook_through_it_keeps_what_it_would_keep_without(self):
+        """R105: each prompt is one item, whoever does the hook; one whose pattern can't be followed is none."""
+        self.repo.configure("[stile]\nresident = no\n[observe]\nprompts = yes\n[redact]\nx = ^x$\n")
+        self.serve()
+        self.through()
+        kept = self.rows("SELECT p.payload FROM queue_item i JOIN queue_payload p USING (project, queue, item) WHERE queue = 'prompts'")
+        self.assertEqual(len(kept), self.events())
+        self.assertEqual({json.loads(payload)["prompt"] for payload in kept}, {"[redacted:x]"})
+        self.repo.configure("[stile]\nresident = no\n[observe]\nprompts = yes\n[redact]\nx = (x\n")
+        before = self.events()
+        self.through()
+        self.assertEqual(self.rows("SELECT count(*) FROM queue_item"), [str(before)])
+        self.assertEqual(self.rows("SELECT value FROM metric WHERE name = 'prompts_dropped'"), [str(self.events() - before)])
+
     def test_exit_statuses_and_lines_come_through(self):
         resident = self.serve()
         self.through()
