@@ -121,7 +121,7 @@ queue_stats(struct txn *txn, const char *queue, json_t *out, struct buf *why)
 				 "  ORDER BY o.item LIMIT 1),"
 				 " (SELECT CAST(COALESCE(sum(m.value), 0) AS BIGINT) FROM metric m WHERE m.project = $1"
 				 "  AND m.name = q.queue || '_dropped') FROM queue q WHERE q.project = $1 AND ($2 = '' OR q.queue = $2) ORDER "
-	             "BY q.queue",
+				 "BY q.queue",
 		DB_TEXT(txn->project), DB_TEXT(queue == NULL ? "" : queue));
 
 	if (status != OK)
