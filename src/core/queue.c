@@ -188,7 +188,8 @@ take_facts(const struct db_rows *rows, int64_t now_ms, struct facts *out)
 	                      .oldest_ms = db_is_null(rows, 0, AT_FACTS + 3) ? now_ms : db_int(rows, 0, AT_FACTS + 3),
 	                      .line_busy = db_int(rows, 0, AT_FACTS + 4) > 0,
 	                      .bound = db_int(rows, 0, AT_FACTS + 5) > 0};
-	queue_from_row(rows, 0, &out->known);
+	if (!db_is_null(rows, 0, 1))
+		queue_from_row(rows, 0, &out->known);
 }
 
 static enum status

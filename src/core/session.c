@@ -115,6 +115,12 @@ session_create(struct txn *txn, const struct session_start *start, struct sessio
 }
 
 enum status
+session_unknown(const char *id, struct buf *why)
+{
+	return why_not(why, NO_SUCH, "no session %s here; `stile session list` shows those there are", id);
+}
+
+enum status
 session_load(struct txn *txn, const char *id, struct session *out, struct buf *why)
 {
 	struct db_rows rows;
@@ -124,7 +130,7 @@ session_load(struct txn *txn, const char *id, struct session *out, struct buf *w
 	if (status != OK)
 		return status;
 	if (rows.count == 0)
-		status = why_not(why, NO_SUCH, "no session %s here; `stile session list` shows those there are", id);
+		status = session_unknown(id, why);
 	else
 		session_from_row(&rows, 0, out);
 	db_rows_release(&rows);

@@ -104,6 +104,7 @@ enum status session_create(struct txn *txn, const struct session_start *start, s
 
 /* NO_SUCH with `why` when there is none. */
 enum status session_load(struct txn *txn, const char *id, struct session *out, struct buf *why) MUST_CHECK;
+enum status session_unknown(const char *id, struct buf *why);
 
 /* Writes back every column that may change: queued.  The caller loaded it in this transaction. */
 void session_save(struct txn *txn, const struct session *session);

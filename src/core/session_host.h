@@ -11,6 +11,9 @@ struct session_host {
 	struct process process; /* pid 0 = not known */
 };
 
+/* Live or not; NO_SUCH with `why`. */
+enum status session_host_load(struct txn *txn, const char *id, struct session_host *out, struct buf *why) MUST_CHECK;
+
 struct session_hosts {
 	struct session_host *items;
 	size_t count;

@@ -15,19 +15,28 @@ caller_is(const char *session, const struct process *process, struct caller *out
 }
 
 static enum status
-named_session(struct txn *txn, const char *id, struct caller *out, struct session *whole, struct buf *why)
+named_session(struct txn *txn, const char *id, struct caller *out, struct buf *why)
 {
-	struct session session;
+	struct session_host host;
 	enum status status = str_check_id("the session's id", id, ID_SIZE - 1, why);
 
 	if (status == OK)
-		status = session_load(txn, id, &session, why);
-	if (status != OK)
-		return status;
-	caller_is(session.id, &session.process, out);
-	if (whole != NULL)
-		*whole = session;
-	return OK;
+		status = session_host_load(txn, id, &host, why);
+	if (status == OK)
+		caller_is(host.session, &host.process, out);
+	return status;
+}
+
+static enum status
+named_whole(struct txn *txn, const char *id, struct caller *out, struct session *whole, struct buf *why)
+{
+	enum status status = str_check_id("the session's id", id, ID_SIZE - 1, why);
+
+	if (status == OK)
+		status = session_load(txn, id, whole, why);
+	if (status == OK)
+		caller_is(whole->id, &whole->process, out);
+	return status;
 }
 
 static bool
@@ -119,7 +128,7 @@ by_surroundings(struct txn *txn, const struct session_hosts *live, struct caller
 			return OK;
 		}
 	if (named != NULL && *named != '\0')
-		return named_session(txn, named, out, NULL, why);
+		return named_session(txn, named, out, why);
 	out->person = snprintf(out->actor, sizeof out->actor, "uid:%lu", (unsigned long)getuid()) > 0;
 	return OK;
 }
@@ -132,7 +141,7 @@ caller_find(struct txn *txn, const char *session_arg, struct caller *out, struct
 
 	*out = (struct caller){0};
 	if (session_arg != NULL)
-		return named_session(txn, session_arg, out, NULL, why);
+		return named_session(txn, session_arg, out, why);
 	status = session_hosts(txn, &live, why);
 	if (status != OK)
 		return status;
@@ -151,7 +160,7 @@ find_whole(struct txn *txn, const char *session_arg, struct caller *out, struct 
 
 	*out = (struct caller){0};
 	if (session_arg != NULL)
-		return named_session(txn, session_arg, out, whole, why);
+		return named_whole(txn, session_arg, out, whole, why);
 	status = session_list(txn, false, &list, why);
 	if (status != OK)
 		return status;
