@@ -1,4 +1,7 @@
-"""The command line itself: verbs and their help, words and their errors, exit statuses, documents, settings."""
+"""The command line itself: verbs and their help, words and their errors, exit statuses, documents, settings.
+
+Small share: all builds
+"""
 import json
 import os
 import re

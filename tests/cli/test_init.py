@@ -1,6 +1,7 @@
 """`stile init` puts a codebase under guard and `--undo` leaves no trace: every file comes back to the byte.
 
 Rows: N15
+Small share: all builds
 """
 import contextlib
 import json

@@ -1,6 +1,7 @@
 """`stile lock`: who has it, who waits, who is refused and why; what `lock run` ends with.
 
 Rows: R43-R46 R58-R62 R66 R96 R104 N12 N13
+Small share: all builds
 Time limit: 300 s
 """
 import os

@@ -1,4 +1,7 @@
-"""Every event of Claude Code (protocols 1.1), of today and of 1.0: what it does to the session, and what is answered (R5, R69, R75, N9)."""
+"""Every event of Claude Code (protocols 1.1), of today and of 1.0: what it does to the session, and what is answered (R5, R69, R75, N9).
+
+Small share: all builds
+"""
 import glob
 import json
 import os
