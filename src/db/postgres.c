@@ -209,7 +209,7 @@ static enum status
 connect_again(struct postgres *store, struct buf *why)
 {
 	if (store->silent_ms > 0 && clock_boot_ms() - store->silent_boot_ms < POSTGRES_AWAY_MS)
-		return postgres_lost(store, "", why);
+		return postgres_lost(store, "", "", why);
 	return postgres_connect(store, why);
 }
 

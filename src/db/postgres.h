@@ -29,7 +29,8 @@
  * and 40P01 are BUSY, nothing being done, as is 55P03, a wait that ended.
  *
  * Hosts.  Of several in the address the first that takes writes; a standby is passed over.  Each has POSTGRES_CONNECT_MS; the next
- * is tried beside one that has not answered for POSTGRES_STAGGER_MS, so one that swallows everything costs no more than that.
+ * is tried beside one that has not answered for POSTGRES_STAGGER_MS, so one that swallows everything costs no more than that.  Nor
+ * does a name server that does: names are looked up first, all at once, within the same limits.
  *
  * Away.  When connecting failed and took POSTGRES_QUICK_MS or more, or an answer did not come in time, the file `away` says so for
  * POSTGRES_AWAY_MS: boot, instant by its clock, servers, reason.  Meanwhile who is `hurried` is told STORE_DOWN at once, and so is

@@ -32,7 +32,7 @@ postgres_away_silent(const struct postgres *store)
 	struct buf why;
 
 	buf_init(&why, WHY_MAX);
-	if (postgres_lost(store, "", &why) == STORE_DOWN && postgres_target(&target, store, NULL) == OK) {
+	if (postgres_lost(store, "", "", &why) == STORE_DOWN && postgres_target(&target, store, NULL) == OK) {
 		postgres_away_note(store, target.places, &why);
 		postgres_target_release(&target);
 	}

@@ -21,11 +21,49 @@ static const struct {
 	{"57P03", "the server is starting or shutting down"},
 };
 
+#define PASSWORD "look at the password file (PGPASSFILE) or PGPASSWORD"
+#define LET_IN "let the server's administrator let you in"
+#define ADDRESS "correct STILE_STORE, or what it takes from the environment (PG*)"
+#define TLS "look at sslmode and sslrootcert in STILE_STORE, and the files they name"
+#define WAIT "try again in a moment"
+
+/* What to do about a refusal: by its SQLSTATE, which is the same in all languages, and what libpq says itself by a part of it. */
+static const struct {
+	const char *state;
+	const char *part;
+	const char *advice;
+} advices[] = {
+	{"28P01", "password", PASSWORD},
+	{"28000", NULL, LET_IN},
+	{"42501", NULL, LET_IN},
+	{"55000", NULL, LET_IN},
+	{"3D000", NULL, "make it with createdb, or correct STILE_STORE"},
+	{"53300", NULL, "try again, or let the server's administrator allow more connections"},
+	{"57P03", NULL, WAIT},
+	{"22023", "invalid ", ADDRESS},
+	{NULL, "translate host name", ADDRESS},
+	{NULL, "definition of service", ADDRESS},
+	{NULL, "hot standby", ADDRESS},
+	{NULL, "SSL", TLS},
+	{NULL, "certificate", TLS},
+};
+
+static const char *
+advice_for(const char *state, const char *line)
+{
+	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
+		if (advices[i].state != NULL && str_equal(advices[i].state, state))
+			return advices[i].advice;
+	for (size_t i = 0; *state == '\0' && i < sizeof advices / sizeof *advices; i++)
+		if (advices[i].part != NULL && strstr(line, advices[i].part) != NULL)
+			return advices[i].advice;
+	return "is the server there?";
+}
+
 enum status
-postgres_lost(const struct postgres *store, const char *said, struct buf *why)
+postgres_lost(const struct postgres *store, const char *state, const char *said, struct buf *why)
 {
 	char line[WHY_MAX / 2];
-	const char *advice = "is the server there?";
 
 	if (store->silent_ms > 0)
 		return why_not(why, STORE_DOWN, "%s: the server has not answered for %lld ms; is it stopped, or only its pooler there?",
@@ -33,14 +71,8 @@ postgres_lost(const struct postgres *store, const char *said, struct buf *why)
 	str_one_line(line, sizeof line, said);
 	for (size_t len = strlen(line); len > 0 && line[len - 1] == ' ';)
 		line[--len] = '\0';
-	if (strstr(line, "password") != NULL)
-		advice = "look at the password file (PGPASSFILE) or PGPASSWORD";
-	else if (strstr(line, "database") != NULL && strstr(line, "does not exist") != NULL)
-		advice = "make it with createdb, or correct STILE_STORE";
-	else if (strstr(line, "role") != NULL || strstr(line, "pg_hba") != NULL || strstr(line, "permission denied") != NULL)
-		advice = "let the server's administrator let you in";
 	return why_not(why, STORE_DOWN, "%s: %s; %s", store->name, *line == '\0' ? "the connection to the server was lost" : line,
-	               advice);
+	               advice_for(state, line));
 }
 
 static enum status
@@ -78,7 +110,7 @@ postgres_why(struct postgres *store, const PGresult *result, struct buf *why)
 
 	snprintf(store->state, sizeof store->state, "%s", state == NULL ? "" : state);
 	if (state == NULL)
-		return postgres_lost(store, PQresultErrorMessage(result), why);
+		return postgres_lost(store, "", PQresultErrorMessage(result), why);
 	for (size_t i = 0; i < sizeof passing / sizeof *passing; i++)
 		if (str_equal(state, passing[i].state)) {
 			store->again = true;

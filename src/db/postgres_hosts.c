@@ -1,4 +1,5 @@
 #include "base/str.h"
+#include "db/postgres_lookup.h"
 #include "db/postgres_reach.h"
 #include "db/postgres_store.h"
 #include "os/clock.h"
@@ -6,8 +7,8 @@
 #include <poll.h>
 
 #define KEYWORDS_MAX 64
-#define HOSTS_MAX 16
-#define ELEMENT_SIZE 512
+#define HOSTS_MAX LOOKUPS_MAX
+#define ELEMENT_SIZE LOOKUP_NAME_SIZE
 #define SAID_MAX (WHY_MAX / 2)
 
 /* What libpq is told besides the address, unless that says it itself. */
@@ -154,9 +155,11 @@ struct race {
 	struct attempt attempts[HOSTS_MAX];
 	size_t count;
 	size_t begun;
-	int64_t next_ms; /* when the next is begun */
-	struct buf said; /* by those that failed */
-	bool advised;    /* what was said last says what to do, too */
+	int64_t next_ms;      /* when the next is begun */
+	bool late[HOSTS_MAX]; /* its name was not looked up in time, and isn't again */
+	struct buf said;      /* by those that failed */
+	char state[6];        /* the SQLSTATE of the last that was refused by a server; "" */
+	bool advised;         /* what was said last says what to do, too */
 };
 
 /* Before there is a transaction no notice is about one; libpq would write it to stderr. */
@@ -199,6 +202,30 @@ start_one(struct race *race, const struct postgres_target *target, int64_t until
 	return true;
 }
 
+/* Who names an address needs none. */
+static void
+look_up_all(struct race *race, const struct postgres_target *target, int64_t limit_ms)
+{
+	char names[HOSTS_MAX][ELEMENT_SIZE], address[ELEMENT_SIZE];
+
+	for (size_t i = 0; i < race->count; i++)
+		if ((element(list_of(target, HOSTADDR), i, address) && *address != '\0') ||
+		    !element(list_of(target, HOST), i, names[i]))
+			names[i][0] = '\0';
+	postgres_look_up(names, race->count, limit_ms, POSTGRES_STAGGER_MS, race->late);
+}
+
+static void
+pass_over(struct race *race, const struct postgres_target *target)
+{
+	char name[ELEMENT_SIZE] = "";
+
+	element(list_of(target, HOST), race->begun++, name);
+	buf_printf(&race->said, "%sthe name %s was not looked up in time; is the network there?", race->said.len > 0 ? "; " : "",
+	           name);
+	race->advised = true;
+}
+
 static bool
 is_state(const char *text)
 {
@@ -210,7 +237,7 @@ is_state(const char *text)
 
 /* What libpq says verbosely, less what is for itself: "FATAL:  57P03: text", and a line that says where in the server. */
 static void
-add_said(struct postgres *store, const char *text, struct buf *out)
+add_said(struct postgres *store, const char *text, struct race *race)
 {
 	for (size_t len; *text != '\0'; text += len + (text[len] == '\n')) {
 		len = strcspn(text, "\n");
@@ -218,12 +245,13 @@ add_said(struct postgres *store, const char *text, struct buf *out)
 			continue;
 		for (size_t i = 0; i < len; i++)
 			if (i >= 3 && str_starts(text + i - 3, ":  ") && is_state(text + i)) {
-				store->again |= str_starts(text + i, "57P03");
+				snprintf(race->state, sizeof race->state, "%.5s", text + i);
+				store->again |= str_equal(race->state, "57P03");
 				i += strlen("57P03: ") - 1;
 			} else {
-				buf_add(out, text + i, 1);
+				buf_add(&race->said, text + i, 1);
 			}
-		buf_text(out, " ");
+		buf_text(&race->said, " ");
 	}
 }
 
@@ -236,10 +264,11 @@ fail(struct postgres *store, struct race *race, struct attempt *attempt, const s
 		buf_text(&race->said, "; ");
 	if (race->count > 1 && own->len > 0)
 		buf_printf(&race->said, "%s: ", attempt->host);
+	race->state[0] = '\0';
 	if (own->len > 0)
 		buf_text(&race->said, own->data);
 	else
-		add_said(store, PQerrorMessage(attempt->conn), &race->said);
+		add_said(store, PQerrorMessage(attempt->conn), race);
 	PQfinish(attempt->conn);
 	attempt->conn = NULL;
 	race->next_ms = 0;
@@ -317,12 +346,25 @@ any_left(const struct race *race)
 	return race->begun < race->count;
 }
 
+static int64_t
+limit_of(const struct postgres *store, const struct postgres_target *target)
+{
+	int64_t left_ms = store->until_boot_ms - clock_boot_ms();
+
+	return store->until_boot_ms == 0 || left_ms > target->limit_ms ? target->limit_ms : left_ms;
+}
+
 static enum status
 run_race(struct postgres *store, struct race *race, const struct postgres_target *target, PGconn **out, struct buf *why)
 {
 	struct attempt *good;
 
+	look_up_all(race, target, limit_of(store, target));
 	while (any_left(race)) {
+		if (race->begun < race->count && race->late[race->begun]) {
+			pass_over(race, target);
+			continue;
+		}
 		if (race->begun < race->count && race->next_ms <= clock_boot_ms() && !start_one(race, target, store->until_boot_ms))
 			return why_not(why, NO_MEMORY, "out of memory");
 		good = wait_for_any(store, race);
@@ -335,7 +377,7 @@ run_race(struct postgres *store, struct race *race, const struct postgres_target
 		give_up_late(store, race, target->limit_ms);
 	}
 	return race->advised ? why_not(why, STORE_DOWN, "%s: %s", store->name, race->said.data)
-	                     : postgres_lost(store, race->said.data, why);
+	                     : postgres_lost(store, race->state, race->said.data, why);
 }
 
 enum status

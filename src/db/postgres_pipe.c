@@ -279,7 +279,7 @@ lose(struct postgres *store, PGresult *result, struct buf *why)
 	if (result != NULL && !is_good(result) && PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL)
 		status = postgres_why(store, result, why);
 	else
-		status = postgres_lost(store, PQerrorMessage(store->conn), why);
+		status = postgres_lost(store, "", PQerrorMessage(store->conn), why);
 	if (store->silent_ms > 0)
 		postgres_away_silent(store);
 	PQclear(result);

@@ -37,7 +37,8 @@ enum status
 postgres_known(const struct postgres *store, int64_t number, bool *older, struct buf *why)
 {
 	if (number < 0)
-		return why_not(why, STORE_DOWN, "%s: the store is damaged: it doesn't tell its schema", store->name);
+		return why_not(why, STORE_DOWN, "%s: the store is damaged: it doesn't tell its schema; restore the database from a backup",
+		               store->name);
 	if (number > SCHEMA_NEWEST)
 		return why_not(why, STORE_DOWN, "%s: the store has schema %lld, this program knows up to %d; update stile", store->name,
 		               (long long)number, SCHEMA_NEWEST);
@@ -250,7 +251,7 @@ postgres_alone(struct postgres *store, postgres_job *job, void *arg, struct buf 
 
 	store->state[0] = '\0';
 	if (status == OK && PQexitPipelineMode(store->conn) == 0)
-		status = postgres_lost(store, PQerrorMessage(store->conn), why);
+		status = postgres_lost(store, "", PQerrorMessage(store->conn), why);
 	if (status == OK)
 		status = in_transaction(store, job, arg, why);
 	store->until_boot_ms = 0;

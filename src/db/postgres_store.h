@@ -143,7 +143,7 @@ bool postgres_missing(const struct postgres *store);
 
 #define POSTGRES_FORBIDDEN "42501"
 
-/* STORE_DOWN: what libpq says of the connection, as one line, with what to do. */
-enum status postgres_lost(const struct postgres *store, const char *said, struct buf *why);
+/* STORE_DOWN: what libpq says of the connection, as one line, with what to do.  state: the SQLSTATE, "" where there is none. */
+enum status postgres_lost(const struct postgres *store, const char *state, const char *said, struct buf *why);
 
 #endif

@@ -9,6 +9,8 @@ import os
 import select
 import socket
 import stat
+import time
+import unittest
 
 import postgres
 import stile_test
@@ -194,6 +196,70 @@ class Silent(Case):
         self.away("so no hook tries again")
 
 
+@unittest.skipUnless(os.geteuid() == 0, "needs a mount namespace and the port of a name server")
+class Names(Case):
+    """A name server that swallows what it is asked."""
+
+    def setUp(self):
+        super().setUp()
+        address = "127.9.%d.%d" % (os.getpid() >> 8 & 255, os.getpid() & 255)
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(listener.close)
+        listener.bind((address, 53))
+        conf = os.path.join(self.repo.folder, "resolv.conf")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write("nameserver %s\n" % address)
+        self.repo.prefix = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', conf]
+
+    def test_it_costs_a_hook_its_limit_and_the_next_ones_nothing(self):
+        self.use("postgresql://stile:s3cret@db.example.org/%s?project=one" % self.name)
+        began = time.monotonic()
+        self.away("the name db.example.org was not looked up in time; is the network there?")
+        self.assertLess(time.monotonic() - began, 5)  # without a limit it takes ten
+        self.away("so no hook tries again")
+
+    def test_another_host_is_tried_in_its_place(self):
+        self.use_hosts("db.example.org", self.server.folder)
+        self.assertEqual(self.hook().status, 0)
+        self.assertFalse(os.path.exists(self.note))
+
+    def test_what_is_an_address_needs_no_name_server(self):
+        self.use("postgresql://stile:s3cret@127.0.0.1:1/x")
+        self.away("Connection refused")
+
+
+class Refusals(Case):
+    """What to do follows from what the server says, in whatever language."""
+
+    def told(self, **parts):
+        done = self.repo.run("status", env={"STILE_STORE": self.server.url(parts.get("name", self.name), user=parts.get("user", "stile"),
+                                                                           more=parts.get("more", ""))})
+        self.assertEqual((done.status, done.stderr.count("\n")), (69, 1), done)
+        return done.stderr
+
+    def test_who_is_not_let_in_is_told_who_lets_him(self):
+        self.server.execute("CREATE ROLE ghost; CREATE ROLE peer LOGIN")
+        self.server.execute("CREATE DATABASE shut ALLOW_CONNECTIONS false")
+        hba = os.path.join(self.server.data, "pg_hba.conf")
+        with open(hba, encoding="utf-8") as file:
+            before = file.read()
+        with open(hba, "w", encoding="utf-8") as file:
+            file.write("local all peer peer\n" + before)
+        self.server.execute("SELECT pg_reload_conf()")
+        for line in (self.told(user="ghost"), self.told(user="peer"), self.told(name="shut")):
+            self.assertIn("; let the server's administrator let you in", line)
+
+    def test_a_server_that_is_full_is_to_be_tried_again(self):
+        self.server.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 0")
+        self.assertIn("; try again, or let the server's administrator allow more connections", self.told(user="few"))
+
+    def test_an_address_that_can_not_be_right_is_to_be_corrected(self):
+        for more in ("&port=99999", "&sslmode=what", "&options=-c%20work_mem%3Dx", "&target_session_attrs=standby"):
+            self.assertIn("; correct STILE_STORE, or what it takes from the environment (PG*)", self.told(more=more))
+        self.use("postgresql://?service=nowhere")
+        self.assertIn("; correct STILE_STORE, or", self.repo.run("status").stderr)
+
+
 class Cheap(Case):
     def test_what_fails_at_once_is_not_remembered(self):
         self.use_hosts(self.repo.folder)
@@ -250,6 +316,4 @@ class Hosts(Case):
 
 
 if __name__ == "__main__":
-    import unittest
-
     unittest.main()
