@@ -204,13 +204,30 @@ postgres_begin(struct postgres *store, bool write, bool *older, struct buf *why)
 	return status;
 }
 
+/* A hook doesn't pay again for what another one has just paid for. */
+static enum status
+is_worth_a_try(const struct postgres *store, struct buf *why)
+{
+	struct postgres_target target;
+	enum status status = postgres_target(&target, store, why);
+
+	if (status == OK)
+		status = postgres_away_check(store, target.places, why);
+	postgres_target_release(&target);
+	return status;
+}
+
 /* Of several transactions that one caller makes only the first waits for a server that doesn't answer. */
 static enum status
-connect_again(struct postgres *store, struct buf *why)
+connect_unless_away(struct postgres *store, struct buf *why)
 {
+	enum status status = OK;
+
 	if (store->silent_ms > 0 && clock_boot_ms() - store->silent_boot_ms < POSTGRES_AWAY_MS)
 		return postgres_lost(store, "", "", why);
-	return postgres_connect(store, why);
+	if (store->hurried)
+		status = is_worth_a_try(store, why);
+	return status == OK ? postgres_connect(store, why) : status;
 }
 
 /*
@@ -226,7 +243,7 @@ begin_somehow(struct postgres *store, bool write, bool *older, struct buf *why)
 
 	do {
 		store->again = false;
-		status = store->conn != NULL ? OK : connect_again(store, why);
+		status = store->conn != NULL ? OK : connect_unless_away(store, why);
 		there = status == OK;
 		if (there)
 			status = postgres_begin(store, write, older, why);
@@ -439,19 +456,6 @@ static const struct db_ops postgres_ops = {
 	.close = store_close,
 };
 
-/* A hook doesn't pay again for what another one has just paid for. */
-static enum status
-is_worth_a_try(const struct postgres *store, struct buf *why)
-{
-	struct postgres_target target;
-	enum status status = postgres_target(&target, store, why);
-
-	if (status == OK)
-		status = postgres_away_check(store, target.places, why);
-	postgres_target_release(&target);
-	return status;
-}
-
 static bool
 fill(struct postgres *store, const struct postgres_options *options)
 {
@@ -472,10 +476,8 @@ postgres_open(const struct postgres_options *options, struct db **out, struct bu
 
 	if (store == NULL || !fill(store, options))
 		status = why_not(why, NO_MEMORY, "out of memory");
-	if (status == OK && options->hurried)
-		status = is_worth_a_try(store, why);
 	if (status == OK)
-		status = postgres_connect(store, why);
+		status = connect_unless_away(store, why);
 	if (status == OK && options->make)
 		status = postgres_migrate(store, true, why);
 	if (status == OK)

@@ -231,12 +231,16 @@ enum status
 postgres_connect(struct postgres *store, struct buf *why)
 {
 	struct postgres_target target;
-	enum status status = postgres_target(&target, store, why);
+	struct buf own; /* what nobody wants to hear is remembered all the same */
+	enum status status;
 
+	buf_init(&own, WHY_MAX);
+	status = postgres_target(&target, store, why);
 	postgres_drop(store);
 	store->silent_ms = 0;
 	if (status == OK)
-		status = connect_target(store, &target, why);
+		status = connect_target(store, &target, why == NULL ? &own : why);
 	postgres_target_release(&target);
+	buf_release(&own);
 	return status;
 }

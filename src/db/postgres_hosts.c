@@ -158,7 +158,7 @@ struct race {
 	int64_t next_ms;      /* when the next is begun */
 	bool late[HOSTS_MAX]; /* its name was not looked up in time, and isn't again */
 	struct buf said;      /* by those that failed */
-	char state[6];        /* the SQLSTATE of the last that was refused by a server; "" */
+	char state[6];        /* the SQLSTATE with which the last of them was first refused; "" */
 	bool advised;         /* what was said last says what to do, too */
 };
 
@@ -245,8 +245,10 @@ add_said(struct postgres *store, const char *text, struct race *race)
 			continue;
 		for (size_t i = 0; i < len; i++)
 			if (i >= 3 && str_starts(text + i - 3, ":  ") && is_state(text + i)) {
-				snprintf(race->state, sizeof race->state, "%.5s", text + i);
-				store->again |= str_equal(race->state, "57P03");
+				/* without TLS it is often refused for that alone, after what matters */
+				if (race->state[0] == '\0')
+					snprintf(race->state, sizeof race->state, "%.5s", text + i);
+				store->again |= str_starts(text + i, "57P03");
 				i += strlen("57P03: ") - 1;
 			} else {
 				buf_add(&race->said, text + i, 1);

@@ -357,6 +357,19 @@ class Fails(Case):
         self.assertIn("the server has not answered for 5000 ms", done.stderr)
         self.assertEqual((done.status, done.stderr.count("\n")), (1, 1), done)
 
+    def test_a_server_that_is_away_is_remembered_by_its_workers_too(self):
+        self.serve()
+        self.through()
+        self.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'stile'")
+        self.server.process.send_signal(signal.SIGSTOP)
+        try:
+            lines = [self.send("PreToolUse", tool_name="Bash").stderr for _ in range(4)]
+        finally:
+            self.server.process.send_signal(signal.SIGCONT)
+        self.assertIn("the server did not answer within 900 ms; is the server there?", lines[0])
+        for line in lines[1:]:
+            self.assertIn("so no hook tries again", line)
+
     def test_killed_while_idle_it_is_missed_by_nobody(self):
         resident = self.serve()
         self.through()
