@@ -107,6 +107,8 @@ static const struct copy_table tables[] = {
           "challenged_ms, challenged_awake_ms, challenged_boot",
           32),
 	TABLE(queue_payload, 2, 2, "queue, item", ", payload", 4),
+	TABLE(ledger, 100, 1, "ledger", ", last, head, largest, cut, cut_hash, cut_signed, signed", 9),
+	TABLE(ledger_entry, 40, 2, "ledger, seq", ", at_ms, session, actor, kind, key, prev, hash, body", 11),
 	/* the last: whoever begins to write in a project may have made its row */
 	{"project", "SELECT " PROJECT " FROM project WHERE project = $1", NULL,
      "INSERT INTO project (" PROJECT ") VALUES (" V7 ") ON CONFLICT (project) DO UPDATE SET created_ms = excluded.created_ms,"

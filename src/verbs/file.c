@@ -57,23 +57,6 @@ read_content(struct work *work)
 }
 
 static enum status
-read_lock(struct work *work)
-{
-	const char *lock = arg(work, "lock");
-	bool fenced = json_is_integer(json_object_get(work->call->args, "fence"));
-
-	if ((lock != NULL) != fenced)
-		return why_not(work->call->why, USAGE, "--lock and --fence go together: the lease and its fence");
-	if (lock == NULL)
-		return OK;
-	work->fence = json_whole(work->call->args, "fence", 0);
-	/* a lock by its name; a task's or a turn's lease by its resource */
-	snprintf(work->lock, sizeof work->lock, "%s%s",
-	         str_starts(lock, "task/") || str_starts(lock, "turn/") || str_starts(lock, "lock/") ? "" : "lock/", lock);
-	return str_check_id("--lock", lock, RESOURCE_MAX - 5, work->call->why);
-}
-
-static enum status
 rule_caller(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
@@ -92,7 +75,7 @@ begin(struct work *work)
 	work->change.fd = -1;
 	if (*work->path == '\0')
 		return why_not(call->why, BAD_INPUT, "the file's path is empty");
-	status = read_lock(work);
+	status = ask_fence(call, work->lock, &work->fence, call->why);
 	if (status == OK)
 		status = context_open(call->context, false, call->why);
 	hold_init(&work->hold, call->context, arg(work, "session"), NULL);

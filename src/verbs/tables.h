@@ -26,6 +26,7 @@ extern const struct verb_table verbs_task;
 extern const struct verb_table verbs_token;
 extern const struct verb_table verbs_file;
 extern const struct verb_table verbs_queue;
+extern const struct verb_table verbs_ledger;
 
 #define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
 #define PARAMS(list) (list), sizeof(list) / sizeof *(list)

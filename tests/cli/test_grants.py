@@ -327,7 +327,8 @@ class Migration(OnServer):
     LAST = {4: (None, "ALTER TABLE project DROP COLUMN moved, DROP COLUMN moved_to"),
             7: (("task", "active_task", "token"), "DROP TABLE task, active_task, token"),
             8: (("waiter", "queue", "queue_item", "queue_payload"),
-                "DROP TABLE waiter, queue, queue_item, queue_payload; ALTER TABLE binding DROP COLUMN placeholder")}
+                "DROP TABLE waiter, queue, queue_item, queue_payload; ALTER TABLE binding DROP COLUMN placeholder"),
+            9: (("ledger", "ledger_entry"), "DROP TABLE ledger, ledger_entry")}
 
     def newest(self):
         return int(self.rows("SELECT schema FROM store")[0])
