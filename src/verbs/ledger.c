@@ -42,7 +42,7 @@ rule_append(struct txn *txn, void *data, struct buf *why)
 	if (status != OK)
 		return status;
 	txn->actor = work->caller.actor;
-	work->ask.session = work->caller.session.id;
+	work->ask.session = work->caller.session;
 	if (work->lock[0] != '\0')
 		status = lease_check(txn, work->lock, work->fence, &lease, why);
 	return status == OK ? ledger_append(txn, &work->ask, &work->made, why) : status;
