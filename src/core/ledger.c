@@ -1,5 +1,6 @@
 #include "core/ledger.h"
 
+#define ENTRY_MAX ((size_t)64 << 20)    /* bytes that are hashed: more than an answer may have */
 #define PAGE_BYTES ((int64_t)16 << 20) /* of bodies, at most */
 
 enum status
@@ -21,14 +22,14 @@ net_bytes(struct buf *out, const char *text, size_t len)
 	buf_add(out, ",", 1);
 }
 
-static void
-net_text(struct buf *out, const char *text)
+void
+ledger_net_text(struct buf *out, const char *text)
 {
 	net_bytes(out, text, strlen(text));
 }
 
-static void
-net_whole(struct buf *out, int64_t value)
+void
+ledger_net_whole(struct buf *out, int64_t value)
 {
 	char text[24], *end = text + sizeof text, *at = end;
 	uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
@@ -44,21 +45,21 @@ net_whole(struct buf *out, int64_t value)
 void
 ledger_hashed_begin(struct buf *out, const char *ledger)
 {
-	net_text(out, "stile-ledger-1");
-	net_text(out, ledger);
+	ledger_net_text(out, "stile-ledger-1");
+	ledger_net_text(out, ledger);
 }
 
 void
 ledger_hashed(struct buf *out, const struct ledger_entry *entry)
 {
-	net_whole(out, entry->seq);
-	net_whole(out, entry->at_ms);
-	net_text(out, entry->session);
-	net_text(out, entry->actor);
-	net_text(out, entry->kind);
-	net_text(out, entry->key);
-	net_text(out, entry->prev);
-	net_text(out, entry->body);
+	ledger_net_whole(out, entry->seq);
+	ledger_net_whole(out, entry->at_ms);
+	ledger_net_text(out, entry->session);
+	ledger_net_text(out, entry->actor);
+	ledger_net_text(out, entry->kind);
+	ledger_net_text(out, entry->key);
+	ledger_net_text(out, entry->prev);
+	ledger_net_text(out, entry->body);
 }
 
 static enum status
@@ -79,8 +80,8 @@ copy(char *out, size_t size, const struct db_rows *rows, size_t row, size_t colu
 	snprintf(out, size, "%s", db_text(rows, row, column));
 }
 
-#define LEDGER_COLUMNS "l.ledger, l.last, l.head, l.largest, l.cut, l.cut_hash"
-#define AT_ENTRY 6 /* where other columns begin */
+#define LEDGER_COLUMNS "l.ledger, l.last, l.head, l.largest, l.cut, l.cut_hash, l.cut_signed, l.signed"
+#define AT_ENTRY 8 /* where other columns begin */
 
 static void
 from_row(const struct db_rows *rows, size_t row, struct ledger *out)
@@ -90,6 +91,8 @@ from_row(const struct db_rows *rows, size_t row, struct ledger *out)
 	copy(out->name, sizeof out->name, rows, row, 0);
 	copy(out->head, sizeof out->head, rows, row, 2);
 	copy(out->cut_hash, sizeof out->cut_hash, rows, row, 5);
+	copy(out->cut_signed, sizeof out->cut_signed, rows, row, 6);
+	copy(out->signed_head, sizeof out->signed_head, rows, row, 7);
 }
 
 /* The head; and the entry that has the key, in the columns after it, and whether its body is the same. */
@@ -117,13 +120,13 @@ same_again(const struct ledger_append *ask, const struct db_rows *rows, struct l
 	return OK;
 }
 
-static enum status
-make_hash(const char *ledger, const struct ledger_entry *entry, size_t size, char out[DIGEST_SIZE], struct buf *why)
+enum status
+ledger_hash(const char *ledger, const struct ledger_entry *entry, char out[DIGEST_SIZE], struct buf *why)
 {
 	struct buf bytes;
 	enum status status;
 
-	buf_init(&bytes, size + 4096);
+	buf_init(&bytes, ENTRY_MAX);
 	ledger_hashed_begin(&bytes, ledger);
 	ledger_hashed(&bytes, entry);
 	status = buf_status(&bytes);
@@ -167,7 +170,7 @@ append(struct txn *txn, const struct ledger_append *ask, const struct ledger *le
 	enum status status;
 
 	memcpy(made.prev, ledger->head, sizeof made.prev);
-	status = make_hash(ask->ledger, &entry, ask->size, made.hash, why);
+	status = ledger_hash(ask->ledger, &entry, made.hash, why);
 	if (status != OK)
 		return status;
 	insert(txn, ask, &entry);
@@ -207,6 +210,29 @@ ledger_load(struct txn *txn, const char *name, struct ledger *out, struct buf *w
 		from_row(&rows, 0, out);
 	else
 		status = why_not(why, NO_SUCH, "there is no ledger %s: nothing was ever appended to it", name);
+	db_rows_release(&rows);
+	return status;
+}
+
+enum status
+ledger_hash_at(struct txn *txn, const char *name, int64_t seq, char out[DIGEST_SIZE], struct buf *why)
+{
+	struct ledger ledger;
+	struct db_rows rows;
+	enum status status = ledger_load(txn, name, &ledger, why);
+
+	if (status == OK && seq <= ledger.cut) {
+		snprintf(out, DIGEST_SIZE, "%s", seq == ledger.cut ? ledger.cut_hash : "");
+		return OK;
+	}
+	if (status == OK)
+		status = ledger_page(txn, &ledger, seq, 1, &rows, why);
+	if (status != OK)
+		return status;
+	if (rows.count == 1 && db_int(&rows, 0, 0) == seq)
+		copy(out, DIGEST_SIZE, &rows, 0, 7);
+	else
+		status = why_not(why, NO_SUCH, "%s has no entry %lld", name, (long long)seq);
 	db_rows_release(&rows);
 	return status;
 }

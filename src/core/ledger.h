@@ -24,6 +24,7 @@
 #define LEDGER_BODY_MAX ((size_t)1 << 20)
 #define LEDGER_PAGE_MAX 1000 /* entries that are read at once, fewer where bodies are large */
 #define LEDGER_ANCHOR "anchor"
+#define LEDGER_SIGNED_MAX 1200 /* bytes of a signed head as JSON, with the NUL */
 
 struct ledger {
 	char name[LEDGER_NAME_MAX + 1];
@@ -32,6 +33,8 @@ struct ledger {
 	int64_t largest;
 	int64_t cut; /* entries up to this one were removed; 0 = none */
 	char cut_hash[DIGEST_SIZE];
+	char cut_signed[LEDGER_SIGNED_MAX];  /* that, as ledger_head.h signs it */
+	char signed_head[LEDGER_SIGNED_MAX]; /* the newest one; "" = none was */
 };
 
 /* Its texts belong to whoever it was made from. */
@@ -88,8 +91,20 @@ enum status ledger_page(struct txn *txn, const struct ledger *ledger, int64_t se
 int64_t ledger_page_size(const struct ledger *ledger);
 void ledger_entry_of(const struct db_rows *rows, size_t row, struct ledger_entry *out);
 
+/*
+ * The hash of the entry `seq`, "" when it was removed, being old, and isn't known any more.  NO_SUCH when it isn't there.  Two answers.
+ */
+enum status ledger_hash_at(struct txn *txn, const char *ledger, int64_t seq, char out[DIGEST_SIZE], struct buf *why) MUST_CHECK;
+
 json_t *ledger_json(const struct ledger *ledger);
 json_t *ledger_entry_json(const struct ledger_entry *entry);
+
+/* What the entry hashes to.  NO_MEMORY. */
+enum status ledger_hash(const char *ledger, const struct ledger_entry *entry, char out[DIGEST_SIZE], struct buf *why) MUST_CHECK;
+
+/* Adds a netstring. */
+void ledger_net_text(struct buf *out, const char *text);
+void ledger_net_whole(struct buf *out, int64_t value);
 
 /* Adds what of the bytes that are hashed is the same for all entries of a ledger, then the rest of one's. */
 void ledger_hashed_begin(struct buf *out, const char *ledger);

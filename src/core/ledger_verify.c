@@ -37,11 +37,11 @@ ledger_verify_release(struct ledger_verify *verify)
 }
 
 void
-ledger_verify_know(struct ledger_verify *verify, int64_t seq, const char *hash, const char *from)
+ledger_verify_know(struct ledger_verify *verify, int64_t seq, const char *hash)
 {
 	struct ledger_known *known = &verify->known[verify->known_count++];
 
-	*known = (struct ledger_known){.seq = seq, .from = from};
+	*known = (struct ledger_known){.seq = seq};
 	keep_hash(known->hash, hash);
 }
 
@@ -165,10 +165,49 @@ furthest_known(const struct ledger_verify *verify)
 	return seq;
 }
 
+/* A head that is signed there is known, and so must be what was removed. */
+static enum status
+read_signed(struct ledger_verify *verify, const char *text, const char *from, struct ledger_head *out, struct buf *why)
+{
+	enum status status = ledger_head_read(text, strlen(text), from, out, why);
+
+	if (status == BAD_INPUT)
+		return why_not(why, NOT_ALLOWED, "%s, %s: that is no signed head: it was changed", verify->name, from);
+	return status == OK ? ledger_head_check(out, verify->name, verify->public_key, from, why) : status;
+}
+
+static enum status
+begin_signed(struct ledger_verify *verify, struct buf *why)
+{
+	const struct ledger *ledger = &verify->ledger;
+	struct ledger_head head;
+	enum status status = OK;
+
+	if (ledger->signed_head[0] != '\0') {
+		status = read_signed(verify, ledger->signed_head, "the head signed in the store", &head, why);
+		if (status == OK)
+			ledger_verify_know(verify, head.seq, head.hash);
+	} else if (verify->public_key != NULL) {
+		status = why_not(why, NO_SUCH, "%s: no head of it was signed in the store", verify->name);
+	}
+	if (status == OK && ledger->cut > 0) {
+		status = read_signed(verify, ledger->cut_signed, "what was removed, as signed in the store", &head, why);
+		if (status == OK && (head.seq != ledger->cut || !str_equal(head.hash, ledger->cut_hash)))
+			status = why_not(why, NOT_ALLOWED, "%s: up to entry %lld all is gone, and %lld is what was signed when it was removed",
+			                 verify->name, (long long)ledger->cut, (long long)head.seq);
+	}
+	return status;
+}
+
 static enum status
 begin(struct ledger_verify *verify, struct buf *why)
 {
 	const struct ledger *ledger = &verify->ledger;
+	enum status status = verify->begun ? OK : begin_signed(verify, why);
+
+	if (status != OK)
+		return status;
+	verify->begun = true;
 
 	if (verify->checked == 0 && verify->first > furthest_known(verify))
 		return why_not(why, NO_SUCH, "%s has no entry %lld: its last is %lld", ledger->name, (long long)verify->first,
@@ -251,5 +290,7 @@ ledger_break_json(const struct ledger_break *broken)
 		json_object_set_new(object, "is", json_integer(broken->is));
 	if (broken->found[0] != '\0')
 		json_object_set_new(object, "found", json_string(broken->found));
+	if (broken->anchor > 0)
+		json_object_set_new(object, "anchor", json_integer(broken->anchor));
 	return object;
 }

@@ -14,7 +14,7 @@
 #ifndef CORE_LEDGER_VERIFY_H
 #define CORE_LEDGER_VERIFY_H
 
-#include "core/ledger.h"
+#include "core/ledger_head.h"
 
 #define LEDGER_BREAKS_MAX 100
 #define LEDGER_KNOWN_MAX 3
@@ -29,17 +29,18 @@ struct ledger_break {
 	int64_t until;           /* the last one */
 	int64_t is;              /* reordered: which one stands there */
 	char found[DIGEST_SIZE]; /* what its bytes hash to now; "" = they aren't there */
+	int64_t anchor;          /* the entry that has it on record (ledger_anchor.h); 0 = none */
 };
 
 /* That an entry had this hash, from elsewhere. */
 struct ledger_known {
 	int64_t seq;
 	char hash[DIGEST_SIZE];
-	const char *from; /* "the signed head", for people */
 };
 
 struct ledger_verify {
 	const char *name;
+	const char *public_key; /* that heads must be signed with; NULL = any */
 	struct ledger ledger; /* as it was at the last page */
 	int64_t first, next;  /* the entries looked at are first .. next - 1 */
 	int64_t checked;      /* that were there */
@@ -50,7 +51,7 @@ struct ledger_verify {
 	struct ledger_break breaks[LEDGER_BREAKS_MAX];
 	size_t break_count;
 	bool more_breaks; /* than that; nothing is looked at behind them */
-	bool done;
+	bool begun, done;
 	struct buf bytes; /* of the entry at hand, after what is the same for all of a ledger's */
 	size_t same;
 };
@@ -60,11 +61,11 @@ void ledger_verify_init(struct ledger_verify *verify, const char *name, int64_t 
 void ledger_verify_release(struct ledger_verify *verify);
 
 /* Before the first page: an entry is to have that hash. */
-void ledger_verify_know(struct ledger_verify *verify, int64_t seq, const char *hash, const char *from);
+void ledger_verify_know(struct ledger_verify *verify, int64_t seq, const char *hash);
 
 /*
  * The next page; done afterwards, or not.  OK also where something is broken: see `breaks`.  NO_SUCH: no such ledger, or no such
- * entry to begin at; NO_MEMORY.  For a read transaction; two answers.
+ * entry to begin at; NOT_ALLOWED: what is signed in the ledger's row isn't, or by another key than `public_key`; NO_MEMORY.  For a read transaction; two answers.
  */
 enum status ledger_verify_page(struct txn *txn, struct ledger_verify *verify, struct buf *why) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 #include "base/config.h"
 #include "core/checkpoint.h"
 #include "core/instruction_report.h"
+#include "core/ledger_anchor.h"
 #include "core/retention.h"
 #include "os/anchor.h"
 #include "os/file.h"
@@ -83,7 +84,7 @@ add_file(struct config *config, const char *path, struct buf *why)
 static const char *
 model_of(const char *section)
 {
-	return str_starts(section, "queue ") ? "queue" : section;
+	return str_starts(section, "queue ") ? "queue" : str_starts(section, "ledger ") ? "ledger" : section;
 }
 
 static bool
@@ -102,7 +103,7 @@ check_names(const struct config *config, size_t known, struct buf *why)
 	for (size_t i = known; i < config->count; i++) {
 		const struct config_item *item = &config->items[i];
 
-		if ((str_equal(item->section, "stile") || str_equal(item->section, "observe") ||
+		if ((str_equal(item->section, "stile") || str_equal(model_of(item->section), "ledger") || str_equal(item->section, "observe") ||
 		     str_equal(model_of(item->section), "queue")) &&
 		    !is_known(config, known, item))
 			return why_not(why, BAD_CONFIG, "config: [%s] %s: there is no such setting", item->section, item->key);
@@ -147,6 +148,8 @@ check(const struct config *config, struct buf *why)
 		status = retention_config(config, &keep, why);
 	if (status == OK)
 		status = queue_limits(config, "", &limits, why);
+	if (status == OK)
+		status = ledger_keep(config, "", &number, why);
 	snprintf(section, sizeof section, "profile %.100s", profile);
 	if (status == OK && !config_has(config, section))
 		status = why_not(why, BAD_CONFIG, "config: [stile] profile = %s: there is no [%s]", profile, section);

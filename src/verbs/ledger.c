@@ -1,11 +1,11 @@
-#include "core/ledger_verify.h"
+#include "core/ledger.h"
 #include "verbs/caller.h"
 #include "verbs/lease_ask.h"
 #include "verbs/tables.h"
 
 #define LIST_DEFAULT 1000
 
-/* `ledger append|list|head|verify`: chains of entries that prove what was appended. */
+/* `ledger append|list|head`: chains of entries that prove what was appended. */
 struct work {
 	struct call *call;
 	struct caller caller;
@@ -14,7 +14,6 @@ struct work {
 	char lock[RESOURCE_MAX + 1]; /* that --lock names, "" = none */
 	int64_t fence;
 	struct ledger ledger;
-	struct ledger_verify verify;
 };
 
 static const char *
@@ -150,68 +149,6 @@ run_head(struct call *call)
 	return status;
 }
 
-static enum status
-rule_verify(struct txn *txn, void *data, struct buf *why)
-{
-	return ledger_verify_page(txn, &((struct work *)data)->verify, why);
-}
-
-static enum status
-begin_verify(struct work *work)
-{
-	struct call *call = work->call;
-	const char *hash = arg(work, "hash");
-	int64_t from = json_whole(call->args, "from", 0);
-	enum status status = ledger_check_name(arg(work, "ledger"), call->why);
-
-	if (status == OK && hash != NULL && (strlen(hash) != DIGEST_SIZE - 1 || strspn(hash, "0123456789abcdef") != strlen(hash)))
-		return why_not(call->why, BAD_INPUT, "--hash: 64 hexadecimal digits, as `ledger head` tells them");
-	if (status == OK && hash != NULL && from < 1)
-		return why_not(call->why, USAGE, "--hash is that of the entry --from names");
-	ledger_verify_init(&work->verify, arg(work, "ledger"), from);
-	if (hash != NULL)
-		ledger_verify_know(&work->verify, from, hash, "what was given");
-	return status;
-}
-
-/* What was found, also beside a no. */
-static enum status
-tell_verified(struct work *work)
-{
-	struct call *call = work->call;
-	const struct ledger_verify *verify = &work->verify;
-	json_t *breaks = json_array();
-
-	json_object_update_new(call->result, ledger_json(&verify->ledger));
-	json_object_set_new(call->result, "from", json_integer(verify->first));
-	json_object_set_new(call->result, "entries", json_integer(verify->checked));
-	json_object_set_new(call->result, "breaks", breaks);
-	for (size_t i = 0; i < verify->break_count; i++)
-		json_array_append_new(breaks, ledger_break_json(&verify->breaks[i]));
-	if (verify->break_count == 0)
-		return OK;
-	json_object_set_new(call->result, "error", json_string("broken"));
-	call->why->len = 0;
-	ledger_break_describe(verify, &verify->breaks[0], call->why);
-	return CONFLICT;
-}
-
-static enum status
-run_verify(struct call *call)
-{
-	struct work work = {.call = call};
-	enum status status = begin_verify(&work);
-
-	if (status == OK)
-		status = context_open(call->context, false, call->why);
-	while (status == OK && !work.verify.done)
-		status = engine_read(&call->context->engine, rule_verify, &work, call->why);
-	if (status == OK)
-		status = tell_verified(&work);
-	ledger_verify_release(&work.verify);
-	return status;
-}
-
 #define LEDGER(required) \
 	{ \
 		"ledger", PARAM_TEXT, "CHAIN", "the ledger", true, required, false \
@@ -234,11 +171,6 @@ static const struct param list_params[] = {
 	{"max", PARAM_WHOLE, "N", "at most so many, up to 1000 at a time, fewer where bodies are large", false, false, false},
 };
 static const struct param head_params[] = {LEDGER(false)};
-static const struct param verify_params[] = {
-	LEDGER(true),
-	{"from", PARAM_WHOLE, "SEQ", "from this entry on, which was verified before; default: the first", false, false, false},
-	{"hash", PARAM_TEXT, "H", "that this entry had then", false, false, false},
-};
 
 static const struct verb verbs[] = {
 	{"ledger append", "add an entry to a chain, each carrying the hash of the one before it; the chain is made by its first",
@@ -246,8 +178,6 @@ static const struct verb verbs[] = {
 	{"ledger list", "entries of a chain, oldest first", DOES_READ, "seq at_ms actor key body", PARAMS(list_params), run_list},
 	{"ledger head", "the newest entry of a chain and its hash; without CHAIN, of all", DOES_READ, "ledger seq hash",
      PARAMS(head_params), run_head},
-	{"ledger verify", "whether every entry of a chain is what was appended; names the first that isn't, and what is wrong",
-     DOES_READ, NULL, PARAMS(verify_params), run_verify},
 };
 
 const struct verb_table verbs_ledger = VERB_TABLE(verbs);

@@ -2,6 +2,7 @@
 
 #include "core/retention.h"
 #include "verbs/install.h"
+#include "verbs/ledger_old.h"
 #include "verbs/payload.h"
 
 struct reaping {
@@ -105,7 +106,7 @@ reap_old(struct context *context, struct retention *removed, struct buf *why)
 		status = engine_run(&context->engine, remove_old, removed, why);
 	if (status == OK)
 		payload_sweep(context);
-	return status;
+	return status == OK ? ledger_remove_old(context, why) : status;
 }
 
 void

@@ -27,6 +27,8 @@ extern const struct verb_table verbs_token;
 extern const struct verb_table verbs_file;
 extern const struct verb_table verbs_queue;
 extern const struct verb_table verbs_ledger;
+extern const struct verb_table verbs_ledger_verify;
+extern const struct verb_table verbs_ledger_heads;
 
 #define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
 #define PARAMS(list) (list), sizeof(list) / sizeof *(list)

@@ -179,6 +179,8 @@ class Statuses(Base):
                 words = ["--to", "/nowhere"]
             if verb == "session bind":
                 words += ["v"]
+            if verb == "ledger publish":
+                words += ["--git-note"]
             # what runs a command has statuses that hardly any command has itself
             command = ["--", "true"] if usage.endswith(" -- CMD...") else []
             # that a server has none is known at the first rule, after these have looked at what they are given

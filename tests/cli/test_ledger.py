@@ -2,6 +2,7 @@
 
 Rows: R86 R87 R88 N2 N10
 """
+import json
 import os
 import re
 import sys
@@ -137,6 +138,152 @@ class Verifying(Case):
         self.assertEqual((done.status, done.stderr), (0, ""))
         done = self.repo.any(sys.executable, "-c", program, input=listed.replace('"seq":2', '"seq":3'))
         self.assertEqual((done.status, done.stderr), (1, "entry 3 is bad\n"))
+
+
+
+@stile_test.needs_faults
+@stile_test.embedded_only("its gate and its log")
+class Killed(Case):
+    """N10"""
+
+    def test_who_dies_with_its_rows_written_has_appended_nothing_and_after_commit_all_of_it(self):
+        self.append("before")
+        for point, stays in (("gate-taken", False), ("rows-written", False), ("written", True), ("committed", True)):
+            with self.subTest(point):
+                before = self.repo.json("ledger", "head", "audit")["seq"]
+                done = self.repo.run("ledger", "append", "audit", "--key", point, input=point, env={"STILE_FAULT": point})
+                self.assertEqual((done.status, done.stdout), (-9, ""))
+                verified = self.repo.json("ledger", "verify", "audit")
+                self.assertEqual((verified["seq"], verified["entries"]), (before + stays, before + stays))
+                # whoever does not know asks again
+                again = self.append(point, "--key", point)
+                self.assertEqual((again["seq"], again["created"]), (before + 1, not stays))
+        self.assertEqual(self.repo.json("ledger", "verify", "audit")["breaks"], [])
+
+
+class Signed(Case):
+    """N10"""
+
+    def setUp(self):
+        super().setUp()
+        for i in range(4):
+            self.append("body %d" % i)
+
+    def verify(self, *args, **options):
+        return self.repo.json("ledger", "verify", "audit", *args, **options)
+
+    def path(self, name):
+        return os.path.join(self.repo.folder, name)
+
+    def rewrite(self):
+        """The last two entries made anew, and the heads with them, as who can write to the store could."""
+        self.repo.change("DELETE FROM ledger_entry WHERE seq > 2")
+        self.repo.change("UPDATE ledger SET last = 2, signed = '', head = (SELECT hash FROM ledger_entry WHERE seq = 2)")
+        for i in range(3):
+            self.append("forged %d" % i)
+
+    def found(self, *args):
+        (one,) = self.verify(*args, status=1)["breaks"]
+        return one["what"], one["seq"]
+
+    def test_the_key_is_made_once_and_only_ours(self):
+        one, two = (self.repo.json("ledger", "sign", "audit") for _ in range(2))
+        self.assertEqual((one["seq"], one["hash"]), (4, self.repo.json("ledger", "head", "audit")["hash"]))
+        self.assertEqual(one["public_key"], two["public_key"])
+        self.verify("--public-key", one["public_key"])
+        refused = self.verify("--public-key", "0" * 64, status=77)
+        self.assertIn("another key, " + one["public_key"], refused["hint"])
+        (path,) = [os.path.join(folder, "ledger.key") for folder, _, files in os.walk(self.repo.folder) if "ledger.key" in files]
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        os.chmod(path, 0o640)
+        self.assertIn("others can read this key", self.repo.json("ledger", "sign", "audit", status=77)["hint"])
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("no key")
+        os.chmod(path, 0o600)
+        self.assertIn("that is no key", self.repo.json("ledger", "sign", "audit", status=65)["hint"])
+
+    def test_a_published_head_finds_a_tail_that_was_cut_or_rewritten(self):
+        published = self.path("head.json")
+        told = self.repo.json("ledger", "publish", "audit", "--file", published)
+        with open(published, encoding="utf-8") as file:
+            self.assertEqual(json.load(file), told)
+        self.append("later")
+        self.assertEqual(self.verify("--published", published, "--public-key", told["public_key"])["entries"], 5)
+        self.rewrite()
+        self.assertEqual(self.verify()["breaks"], [])
+        self.assertEqual(self.found("--published", published), ("rewritten", 4))
+        self.assertIn("isn't in this chain", self.repo.json("ledger", "publish", "audit", "--file", published, status=1)["hint"])
+        self.repo.change("DELETE FROM ledger_entry WHERE seq > 2")
+        self.repo.change("UPDATE ledger SET last = 2, head = (SELECT hash FROM ledger_entry WHERE seq = 2)")
+        self.assertEqual(self.found("--published", published), ("cut off", 3))
+
+    def test_a_git_note_does_the_same(self):
+        self.assertEqual(self.repo.run("ledger", "verify", "audit", "--git-note").status, 66)
+        self.repo.json("ledger", "append", "other", input="x")
+        self.repo.json("ledger", "publish", "audit", "--git-note")
+        self.append("later")
+        self.repo.json("ledger", "publish", "audit", "--git-note")
+        self.repo.json("ledger", "publish", "other", "--git-note")
+        self.repo.git("commit", "-q", "--allow-empty", "-m", "a commit without a note")
+        self.assertEqual(self.verify("--git-note")["entries"], 5)
+        self.assertEqual(len(self.repo.git("notes", "--ref=stile", "list").splitlines()), 1)
+        self.rewrite()
+        self.assertEqual(self.found("--git-note"), ("rewritten", 5))
+
+    def test_what_is_published_is_one_clear_line_when_it_is_bad(self):
+        published, other, none = self.path("head.json"), self.path("other.json"), self.path("none.json")
+        self.repo.json("ledger", "publish", "audit", "--file", published)
+        self.repo.json("ledger", "append", "other", input="x")
+        self.repo.json("ledger", "publish", "other", "--file", other)
+        with open(published, encoding="utf-8") as file:
+            text = file.read()
+        for name, bad in (("corrupt", text.replace('"seq":4', '"seq":3')), ("torn", text[:100]), ("empty", "")):
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write(bad)
+        for args, status in (
+                (("verify", "audit", "--published", self.path("corrupt")), 77), (("verify", "audit", "--published", self.path("torn")), 65),
+                (("verify", "audit", "--published", self.path("empty")), 65), (("verify", "audit", "--published", other), 65),
+                (("verify", "audit", "--published", none), 66), (("verify", "audit", "--published", published, "--git-note"), 64),
+                (("verify", "audit", "--public-key", "x"), 65), (("verify", "none", "--public-key", "0" * 64), 66),
+                (("publish", "audit"), 64), (("publish", "audit", "--file", none, "--git-note"), 64), (("publish", "none", "--file", none), 66),
+                (("publish", "audit", "--file", other), 65), (("publish", "audit", "--file", self.path("torn")), 65),
+                (("publish", "audit", "--file", "/nowhere/x"), 74), (("sign", "none"), 66)):
+            with self.subTest(args):
+                done = self.repo.run("ledger", *args)
+                self.assertEqual((done.status, done.stdout, done.stderr.count("\n")), (status, "", 1), done)
+        self.assertFalse(os.path.exists(none))
+
+    def test_a_break_goes_on_record_with_its_reason_and_stays_told(self):
+        self.assertIn("nothing is broken", self.repo.json("ledger", "anchor", "audit", "--reason", "none", status=1)["hint"])
+        self.repo.change("UPDATE ledger_entry SET body = 'x' WHERE seq = 2")
+        anchor = self.repo.json("ledger", "anchor", "audit", "--reason", "edited by hand")
+        self.append("later")
+        verified = self.verify()
+        self.assertEqual((verified["on_record"], verified["entries"]), (1, 6))
+        self.assertEqual([(one["what"], one["seq"], one["anchor"]) for one in verified["breaks"]], [("changed", 2, anchor["seq"])])
+        (entry,) = self.entries("--from", str(anchor["seq"]), "--max", "1")
+        self.assertEqual((entry["kind"], json.loads(entry["body"])["reason"]), ("anchor", "edited by hand"))
+        kinds = [row["kind"] for row in self.repo.json("audit", "list", "--kind", "ledger.")["audit"]]
+        self.assertEqual(kinds, ["ledger.signed", "ledger.anchored"])
+        self.repo.change("UPDATE ledger_entry SET body = 'y' WHERE seq = 3")
+        self.assertEqual(self.verify(status=1)["hint"][:24], "audit, entry 3: changed:"[:24])
+
+    @stile_test.embedded_only("its clock is moved in its file")
+    def test_what_is_old_goes_and_the_rest_is_proven(self):
+        self.repo.configure("[ledger]\nkeep = 1d\n[ledger other]\nkeep = 0s\n")
+        self.repo.json("ledger", "append", "other", input="x")
+        self.repo.change("UPDATE clock SET offset_ms = offset_ms + 2 * 86400000")
+        self.repo.change("UPDATE project SET reaped_ms = 0")
+        self.append("young")
+        self.repo.hook({"session_id": "a", "hook_event_name": "SessionStart", "source": "startup", "cwd": self.repo.path})
+        head = self.repo.json("ledger", "head", "audit")
+        self.assertEqual((head["seq"], head["removed"]), (5, 4))
+        self.assertEqual([entry["body"] for entry in self.entries()], ["young"])
+        verified = self.verify("--public-key", self.repo.json("ledger", "sign", "audit")["public_key"])
+        self.assertEqual((verified["from"], verified["entries"]), (5, 1))
+        self.assertEqual(self.repo.json("ledger", "verify", "other")["entries"], 1)
+        refused = self.verify("--from", "2", status=66)
+        self.assertIn("were removed, being old", refused["hint"])
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ a_tail_that_was_rewritten_is_found_by_a_head_known_before(void **state)
 	assert_int_equal(found.break_count, 0);
 	for (int i = 0; i < 2; i++) {
 		ledger_verify_init(&found, CHAIN, i == 0 ? 0 : 10);
-		ledger_verify_know(&found, 10, head, "the test");
+		ledger_verify_know(&found, 10, head);
 		verify_with(bench, &found);
 		assert_int_equal(found.break_count, 1);
 		assert_string_equal(ledger_damage_name(found.breaks[0].damage), "cut off");
@@ -267,7 +267,7 @@ a_tail_that_was_rewritten_is_found_by_a_head_known_before(void **state)
 		assert_int_equal(append(bench, "", "forged", &made), OK);
 	for (int i = 0; i < 2; i++) {
 		ledger_verify_init(&found, CHAIN, i == 0 ? 0 : 10);
-		ledger_verify_know(&found, 10, head, "the test");
+		ledger_verify_know(&found, 10, head);
 		verify_with(bench, &found);
 		assert_int_equal(found.break_count, 1);
 		assert_string_equal(ledger_damage_name(found.breaks[0].damage), "rewritten");
