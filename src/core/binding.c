@@ -241,7 +241,7 @@ binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why)
 
 /*
  * The session of the client's id (the column after its own is 1), and for a start every other that may matter: what is live, and
- * what ended just before the last that did, so that nobody has to know what the time is first.  What the project says stands in each row, and there is one also when no session is.
+ * what a known process ended just before the last that did, so that nobody has to know what the time is first.  What the project says stands in each row, and there is one also when no session is.
  */
 static enum status
 ask_known(struct txn *txn, const struct session_start *start, bool roster, struct db_rows *rows, struct buf *why)
@@ -261,7 +261,7 @@ ask_known(struct txn *txn, const struct session_start *start, bool roster, struc
 	              " AND o.slot = 'conversation' AND o.scope = $2 AND o.value = $3) THEN 1 ELSE 0 END AS known, reaped_ms, epoch,"
 	              " instructions, instruction_conflicts," READING("$4") "," READING("$5")
 	              " FROM (SELECT 1 AS one) AS one LEFT JOIN project p ON p.project = $1 LEFT JOIN session s ON s.project = $1"
-	              " AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND ended_ms >= (SELECT max(e.ended_ms) - $6 FROM session e"
+	              " AND (state NOT IN ('ended', 'lost') OR (state = 'ended' AND pid > 0 AND ended_ms >= (SELECT max(e.ended_ms) - $6 FROM session e"
 	              " WHERE e.project = $1 AND e.ended_ms IS NOT NULL))"
 	              " OR session = (SELECT o.session FROM binding_owner o WHERE o.project = $1 AND o.slot = 'conversation'"
 	              " AND o.scope = $2 AND o.value = $3)) ORDER BY started_ms, session LIMIT 10000",

@@ -4,7 +4,6 @@
 #include "base/str.h"
 
 #define COLUMNS_MAX 4000
-#define PARSED_MAX ((size_t)1 << 20) /* a longer value that is no object goes along as a text */
 
 /* What is asked of pending_messages, in this order, after the session's columns. */
 enum { OF_ID, OF_CONTENT, OF_PLATFORM, OF_ORPHAN, OF_STATUS, OF_CREATED, OF_RETRIES, OF_TOOL_USE, OF_TYPE };
@@ -207,33 +206,40 @@ walk_sessions(struct past *past, struct claude_mem *mem, struct buf *why)
 	return status;
 }
 
-/* As it is if it is JSON, else as a text. */
 static void
-write_value(struct buf *out, const char *text)
+write_text(const struct redactor *redactor, const char *text, struct buf *out)
 {
-	size_t len = strlen(text);
-	json_t *parsed = NULL;
-	char *copy;
+	struct buf clean;
 
-	if (json_is_whole_object(text, len)) {
-		buf_add(out, text, len);
-		return;
-	}
-	copy = len <= PARSED_MAX ? strdup(text) : NULL;
-	if (copy != NULL && json_parse(copy, len, &parsed, NULL) == OK)
-		json_write(out, parsed);
+	buf_init(&clean, out->max);
+	redact_text(redactor, text, strlen(text), &clean);
+	json_write_bytes(out, clean.data, clean.len);
+	if (out->failed == OK)
+		out->failed = clean.failed;
+	buf_release(&clean);
+}
+
+/* As the JSON that it is, else as a text. */
+static void
+write_value(const struct redactor *redactor, const char *text, struct buf *out)
+{
+	char *copy = strdup(text);
+	json_t *parsed = NULL;
+
+	if (copy != NULL && json_parse(copy, strlen(copy), &parsed, NULL) == OK)
+		redact_json(redactor, parsed, out);
 	else
-		json_write_text(out, text);
+		write_text(redactor, text, out);
 	json_decref(parsed);
 	free(copy);
 }
 
 /* What is wrong with the row's texts, or NULL. */
 static const char *
-write_payload(struct foreign *foreign, struct buf *out)
+write_payload(const struct claude_mem *mem, struct buf *out)
 {
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-		const char *text = foreign_text(foreign, OF_TYPE + (int)i);
+		const char *text = foreign_text(mem->foreign, OF_TYPE + (int)i);
 
 		if (text == NULL)
 			return "a text of it isn't UTF-8, or has a NUL in it";
@@ -241,9 +247,9 @@ write_payload(struct foreign *foreign, struct buf *out)
 			continue;
 		buf_printf(out, "%s\"%s\":", out->len == 0 ? "{" : ",", members[i].member);
 		if (members[i].json)
-			write_value(out, text);
+			write_value(mem->redactor, text, out);
 		else
-			json_write_text(out, text);
+			write_text(mem->redactor, text, out);
 	}
 	buf_text(out, out->len == 0 ? "{}" : "}");
 	return buf_status(out) == BAD_INPUT ? "is longer than 16 MiB" : NULL;
@@ -263,7 +269,7 @@ make_key(struct foreign *foreign, char out[ID_MAX + 1])
 }
 
 static enum status
-take_item(struct past *past, struct foreign *foreign, const char *dead, struct buf *why)
+take_item(struct past *past, const struct claude_mem *mem, const char *dead, struct buf *why)
 {
 	char key[ID_MAX + 1];
 	struct queue_put put = {.queue = CLAUDE_MEM_QUEUE, .key = key, .slot = CLAUDE_MEM_SLOT};
@@ -272,13 +278,13 @@ take_item(struct past *past, struct foreign *foreign, const char *dead, struct b
 	enum status status = OK;
 
 	buf_init(&payload, QUEUE_PAYLOAD_MAX);
-	wrong = write_payload(foreign, &payload);
+	wrong = write_payload(mem, &payload);
 	if (wrong != NULL)
-		refuse(past, "pending_messages", foreign_int(foreign, OF_ID), wrong);
+		refuse(past, "pending_messages", foreign_int(mem->foreign, OF_ID), wrong);
 	else if (buf_status(&payload) != OK)
 		status = why_not(why, NO_MEMORY, "out of memory");
 	if (wrong == NULL && status == OK) {
-		make_key(foreign, key);
+		make_key(mem->foreign, key);
 		put.payload = payload.data;
 		put.size = payload.len;
 		status = past_item(past, &put, dead, why);
@@ -308,8 +314,9 @@ find_session(struct past *past, struct foreign *foreign, char last[ID_MAX + 1], 
 }
 
 static enum status
-take_pending(struct past *past, struct foreign *foreign, char last[ID_MAX + 1], struct buf *why)
+take_pending(struct past *past, const struct claude_mem *mem, char last[ID_MAX + 1], struct buf *why)
 {
+	struct foreign *foreign = mem->foreign;
 	const char *state = foreign_text(foreign, OF_STATUS);
 	char dead[60];
 	bool fits, failed;
@@ -327,7 +334,7 @@ take_pending(struct past *past, struct foreign *foreign, char last[ID_MAX + 1], 
 	}
 	snprintf(dead, sizeof dead, "failed in claude-mem after %lld tries", (long long)foreign_int(foreign, OF_RETRIES));
 	status = find_session(past, foreign, last, &fits, why);
-	return status == OK && fits ? take_item(past, foreign, failed ? dead : NULL, why) : status;
+	return status == OK && fits ? take_item(past, mem, failed ? dead : NULL, why) : status;
 }
 
 enum status
@@ -341,6 +348,6 @@ claude_mem_walk(struct past *past, void *data, struct buf *why)
 	if (status == OK && mem->pending[0] != '\0')
 		status = foreign_ask(mem->foreign, mem->pending, past->only, why);
 	while (status == OK && mem->pending[0] != '\0' && (status = foreign_next(mem->foreign, &more, why)) == OK && more)
-		status = take_pending(past, mem->foreign, last, why);
+		status = take_pending(past, mem, last, why);
 	return status == OK ? foreign_unchanged(mem->foreign, why) : status;
 }

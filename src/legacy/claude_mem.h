@@ -8,6 +8,7 @@
 #ifndef LEGACY_CLAUDE_MEM_H
 #define LEGACY_CLAUDE_MEM_H
 
+#include "base/redact.h"
 #include "db/foreign.h"
 #include "legacy/past.h"
 
@@ -17,6 +18,7 @@
 
 struct claude_mem {
 	struct foreign *foreign;
+	const struct redactor *redactor; /* the caller's: what takes secrets out of what is put */
 	const char *content, *memory; /* columns of sdk_sessions */
 	bool platform, project, started;
 	char pending[2000];           /* the query for what is pending; "" = there is no such table */
@@ -24,7 +26,7 @@ struct claude_mem {
 	int64_t prompts, observations, summaries; /* which stay there */
 };
 
-/* BAD_INPUT when it is no database of claude-mem, or of an era that isn't known. */
+/* Fills *mem but for the redactor.  BAD_INPUT when it is no database of claude-mem, or of an era that isn't known. */
 enum status claude_mem_open(struct claude_mem *mem, const char *path, struct buf *why) MUST_CHECK;
 void claude_mem_close(struct claude_mem *mem);
 

@@ -4,6 +4,7 @@
 #include "legacy/trinity.h"
 #include "verbs/caller.h"
 #include "verbs/mirror.h"
+#include "verbs/observe.h"
 #include "verbs/payload.h"
 #include "verbs/reap.h"
 #include "verbs/tables.h"
@@ -140,15 +141,19 @@ run_claude_mem(struct call *call)
 	                    .distinct = true,
 	                    .only = json_text(call->args, "project", NULL)};
 	struct claude_mem mem = {0};
+	struct redactor redactor;
 	bool done = false;
-	enum status status;
+	enum status status = begin_past(call, &past, actor, &done);
 
-	status = begin_past(call, &past, actor, &done);
-	if (status == OK && !done)
-		status = claude_mem_open(&mem, json_text(call->args, "path", ""), call->why);
 	if (status != OK || done)
 		return status;
-	status = past_import(&past, claude_mem_walk, &mem, json_truth(call->args, "dry_run"), import, call->why);
+	status = observation_redactor(&call->context->engine.config, &redactor, call->why);
+	if (status != OK)
+		return status;
+	status = claude_mem_open(&mem, json_text(call->args, "path", ""), call->why);
+	mem.redactor = &redactor;
+	if (status == OK)
+		status = past_import(&past, claude_mem_walk, &mem, json_truth(call->args, "dry_run"), import, call->why);
 	if (status == OK) {
 		json_object_set_new(call->result, "schema", json_integer(mem.schema));
 		tell_past(call, &past, "pending", import);
@@ -160,6 +165,7 @@ run_claude_mem(struct call *call)
 	}
 	json_decref(past.steps);
 	claude_mem_close(&mem);
+	redactor_release(&redactor);
 	return status;
 }
 

@@ -146,6 +146,20 @@ class Pending(Base):
         self.assertEqual(payloads[0], {"type": "summarize", "cwd": "/src", "prompt_number": 1, "user": "do", "assistant": "done \"it\""})
         self.assertEqual((payloads[1]["input"], payloads[1]["response"]), ("{half", ["a", 1]))
 
+    def test_secrets_are_taken_out_as_by_the_hook(self):
+        token = "ghp_" + "a1B2" * 9
+        self.repo.configure("[stile]\nresident = no\n[redact]\nours = XX[0-9]+\n")
+        with claude_mem.Database(self.path) as db:
+            db.pending(db.session("one", "memory-1"), tool_use_id="t", tool_input=json.dumps({"command": "push " + token}),
+                       tool_response="no JSON, XX42", last_user_message=token)
+        self.bring()
+        payload = self.repo.rows("SELECT payload FROM queue_payload")[0][0]
+        self.assertNotIn(token, payload)
+        self.assertNotIn("XX42", payload)
+        self.assertIn("[redacted:ours]", payload)
+        self.repo.configure("[stile]\nresident = no\n[redact]\nbad = [\n")
+        self.refused(78)
+
     def test_rows_whose_session_is_gone_are_kept_under_one_of_their_own(self):
         with claude_mem.Database(self.path) as db:
             db.session("there", "memory-1")
@@ -274,6 +288,24 @@ class Ways(Base):
         self.assertEqual((undone["items"], undone["bindings"], undone["sessions"]), (8, 1, 2))
         self.assertEqual(list(self.sessions()), ["c2"])
         self.assertEqual(self.bound(self.sessions()["c2"]["session"]), ["m2", "newer"])
+
+    @stile_test.needs_faults
+    def test_one_that_is_killed_is_finished_by_the_next_or_taken_back(self):
+        self.fill("a")
+        before = self.everything()[:-1]
+        for way in ("finished", "taken back"):
+            for number in (2, 3, 4):
+                done = self.repo.run("import", "claude-mem", self.path, env={"STILE_FAULT": "rows-written:%d" % number})
+                self.assertEqual(done.status, -9, done)
+            if way == "finished":
+                self.bring()
+                self.assertEqual([len(self.sessions()), len(self.items()), len(self.items("dead"))], [3, 6, 3])
+                self.assertEqual(self.bring()["changes"], 0)
+            while self.repo.run("import", "claude-mem", "--rollback").status == 0:
+                pass
+            after = self.everything()[:-1]
+            self.assertEqual([after[i] for i in (0, 1, 2, 4, 5)], [before[i] for i in (0, 1, 2, 4, 5)])
+            self.assertEqual([row[4:7] for row in after[3]], [(0, 0, 0)])
 
     def test_an_import_that_can_not_be_finished_is_taken_back(self):
         """The queue is full in the middle of it."""

@@ -1,7 +1,7 @@
 /*
  * Claims of a queue's items: who has one, how it ends, attempts that are counted, and who is woken.
  *
- * Rows: R21 R106 R107 R108 R111 R112 R116 N2 N13
+ * Rows: R21 R106 R107 R108 R111 R112 R116 R127 N2 N13
  */
 #include "lib/queueing.h"
 #include "lib/test.h"
@@ -380,6 +380,29 @@ a_look_tells_when_the_next_may_be_had(void **state)
 	assert_int_equal(next_ms, BENCH_START_MS + QUEUEING_TTL_MS);
 }
 
+/* R127 */
+static void
+what_nobody_claimed_is_taken_out_again_and_its_line_goes_on(void **state)
+{
+	struct queueing *queueing = *state;
+	struct txn *txn = &queueing->leasing.bench.txn;
+	int64_t count;
+
+	queueing_put(queueing, "s1", "claimed");
+	queueing_put(queueing, "s1", "behind it");
+	queueing_put(queueing, "s2", "first");
+	queueing_put(queueing, "s2", "another's");
+	db_run(txn->db, "UPDATE queue_item SET actor = 'import/1' WHERE project = $1 AND item < 4", DB_TEXT(txn->project));
+	assert_int_equal(queueing_take(queueing, "uid:1"), 1);
+	assert_int_equal(queue_withdraw(txn, "import/1", &count, &queueing->leasing.bench.why), OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(queueing_items(queueing), 2);
+	assert_int_equal(queueing_take(queueing, "uid:1"), 4);
+	assert_int_equal(queueing_ack(queueing, "uid:1", 1, 1), OK);
+	assert_int_equal(queue_withdraw(txn, "import/1", &count, &queueing->leasing.bench.why), OK);
+	assert_int_equal(count, 0);
+}
+
 CONTRACT_TESTS(QUEUEING_TEST(a_claim_whose_holder_died_is_anybodys_at_once),
       QUEUEING_TEST(one_that_is_overdue_and_of_whom_nothing_is_known_loses_it),
       QUEUEING_TEST(one_that_is_overdue_and_lives_is_challenged_first),
@@ -391,4 +414,5 @@ CONTRACT_TESTS(QUEUEING_TEST(a_claim_whose_holder_died_is_anybodys_at_once),
       QUEUEING_TEST(several_are_of_several_lines_and_then_on_along_the_first),
       QUEUEING_TEST(of_one_line_only_when_that_is_wanted), QUEUEING_TEST(what_nobody_ever_put_into_is_no_queue),
       QUEUEING_TEST(the_first_in_line_that_lives_is_woken), QUEUEING_TEST(a_binding_wakes_who_waits_for_what_it_frees),
-      QUEUEING_TEST(who_had_something_stands_in_line_no_more), QUEUEING_TEST(a_look_tells_when_the_next_may_be_had))
+      QUEUEING_TEST(who_had_something_stands_in_line_no_more), QUEUEING_TEST(a_look_tells_when_the_next_may_be_had),
+      QUEUEING_TEST(what_nobody_claimed_is_taken_out_again_and_its_line_goes_on))

@@ -2,7 +2,7 @@
  * The rules of a turn, one after another in memory: what it resumes is read in it, what it binds is bound by who holds it, and
  * all of its end or nothing is kept.
  *
- * Rows: R27 R32 R34 R36 R39 R43 R47 R48 N2
+ * Rows: R27 R32 R34 R36 R39 R43 R47 R48 R130 N2
  */
 #include "lib/store.h"
 #include "lib/test.h"
@@ -305,6 +305,41 @@ another_systems_name_is_one_sessions_for_good(void **state)
 	assert_int_equal(turn_key_set(&bench->txn, "a\tb", one, &bench->why), BAD_INPUT);
 }
 
+static size_t
+take_past(struct bench *bench, const char *one, const char *id, const char *question, const char *answer)
+{
+	const struct turn_past past = {
+		.session = one, .id = id, .question = question, .answer = answer, .ran_as = "uuid", .began_ms = 1, .ended_ms = 2};
+	size_t would, added;
+
+	assert_int_equal(turn_take_past(&bench->txn, &past, true, &would, &bench->why), OK);
+	assert_int_equal(turn_take_past(&bench->txn, &past, false, &added, &bench->why), OK);
+	assert_int_equal(would, added);
+	return added;
+}
+
+/* R130 */
+static void
+what_was_said_elsewhere_comes_first_in_its_order_and_once(void **state)
+{
+	struct bench *bench = *state;
+	char one[ID_SIZE];
+	struct turn turn;
+
+	make_session(bench, "a", one);
+	turn = begin(bench, one, "here");
+	settle(bench, close_turn(bench, &turn, NULL, "done"));
+	assert_int_equal(take_past(bench, one, "m1", "first", "yes"), 2);
+	assert_int_equal(take_past(bench, one, "m3", "open", NULL), 1);
+	assert_int_equal(take_past(bench, one, "m4", NULL, "alone"), 1);
+	expect_log(bench, one, "u:first a:yes u:open a:alone u:here a:done");
+	assert_int_equal(take_past(bench, one, "m1", "first", "yes"), 0);
+	assert_int_equal(take_past(bench, one, "m3", "open", "at last"), 1);
+	expect_log(bench, one, "u:first a:yes u:open a:at last a:alone u:here a:done");
+	turn = begin(bench, one, "again");
+	assert_true(turn.fence > 0);
+}
+
 TESTS(BENCH_TEST(its_name_is_the_sessions_from_the_first_moment), BENCH_TEST(a_turn_resumes_what_the_one_before_it_bound),
       BENCH_TEST(one_session_has_one_turn_whatever_its_id),
       BENCH_TEST(an_end_that_comes_too_late_binds_nothing_and_keeps_no_answer), BENCH_TEST(anothers_turn_is_not_ended),
@@ -312,4 +347,5 @@ TESTS(BENCH_TEST(its_name_is_the_sessions_from_the_first_moment), BENCH_TEST(a_t
       BENCH_TEST(a_question_is_kept_whatever_becomes_of_its_turn),
       BENCH_TEST(what_is_gone_is_cleared_and_counted_and_the_turn_is_cold),
       BENCH_TEST(slots_are_apart_and_one_that_can_be_none_is_refused),
-      BENCH_TEST(another_systems_name_is_one_sessions_for_good))
+      BENCH_TEST(another_systems_name_is_one_sessions_for_good),
+      BENCH_TEST(what_was_said_elsewhere_comes_first_in_its_order_and_once))
