@@ -49,6 +49,24 @@ to_small(const char *id, char out[UUID_LEN + 1])
 	out[at] = '\0';
 }
 
+/* Each character that is no letter or digit becomes '-', two if it is one of those that have two halves in JavaScript. */
+static void
+flatten(char *path)
+{
+	char *to = path;
+
+	for (const char *from = path; *from != '\0'; from++) {
+		unsigned char byte = (unsigned char)*from;
+
+		if ((byte & 0xc0) == 0x80)
+			continue;
+		*to++ = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", byte) == NULL ? '-' : *from;
+		if (byte >= 0xf0)
+			*to++ = '-';
+	}
+	*to = '\0';
+}
+
 /* As the client names the folder of those that were begun in `root`. */
 static enum status
 default_folder(const char *root, char out[PATH_SIZE], struct buf *why)
@@ -60,9 +78,7 @@ default_folder(const char *root, char out[PATH_SIZE], struct buf *why)
 
 	if (len < 0 || len >= PATH_SIZE)
 		return why_not(why, BAD_INPUT, "the path of the transcripts is too long; name their folder with --dir");
-	for (char *c = out + (size_t)len - strlen(root); *c != '\0'; c++)
-		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", *c) == NULL)
-			*c = '-';
+	flatten(out + (size_t)len - strlen(root));
 	return OK;
 }
 

@@ -138,6 +138,17 @@ class Sweep(Base):
         env = {"CLAUDE_CONFIG_DIR": os.path.join(self.repo.home, ".claude"), "HOME": "/nowhere"}
         self.assertEqual(self.sweep(env=env), [2, 1, 0, 1, 0])
 
+    @stile_test.embedded_only("a second codebase")
+    def test_the_folders_name_is_made_as_the_client_makes_it(self):
+        """A character of any script is one dash, one beyond the first 65,536 two."""
+        cwd = "\u00e9 \u4e16\U0001d11e"
+        os.mkdir(os.path.join(self.repo.path, cwd))
+        self.repo.git("init", "-q", cwd=cwd)
+        self.assertEqual(self.repo.run("init", "--client", "none", cwd=cwd).status, 0)
+        self.repo.json("session", "start", "--client", "claude", "--client-session", "x", cwd=cwd)
+        report = self.repo.json("session", "reap", "--transcripts", cwd=cwd)
+        self.assertEqual(os.path.basename(report["folder"]), os.path.basename(self.folder) + "------")
+
     def test_without_any_transcripts_there_is_nothing_to_do(self):
         self.assertEqual(self.sweep(env={"CLAUDE_CONFIG_DIR": os.path.join(self.repo.home, "none")}), [0, 0, 0, 0, 0])
 
