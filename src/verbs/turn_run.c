@@ -2,6 +2,7 @@
 #include "verbs/command_reply.h"
 #include "verbs/turn.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HOLE "{resume}"
@@ -12,6 +13,8 @@ struct attempt {
 	char **words;
 	struct tee out, err;
 	struct buf printed, errors;
+	const char *id_path;   /* NULL = none */
+	struct stat id_before; /* what was there before; st_nlink 0 = nothing */
 	char session[sizeof "STILE_SESSION=" + ID_SIZE], turn[sizeof "STILE_TURN=" + ID_SIZE];
 	char resume[sizeof "STILE_RESUME=" + ID_MAX + 1];
 };
@@ -214,17 +217,41 @@ finish(struct turn_work *work, struct buf *why)
 	return status == OK ? CONFLICT : status;
 }
 
+static void
+note_id_file(struct attempt *attempt)
+{
+	attempt->id_path = json_text(attempt->work->call->args, "id_file", NULL);
+	if (attempt->id_path == NULL || stat(attempt->id_path, &attempt->id_before) != 0)
+		attempt->id_before.st_nlink = 0;
+}
+
+/* What some command before has left there may be any conversation's, unless it is the one that was resumed. */
+static enum status
+check_id_file(const struct attempt *attempt, struct reply *reply, struct buf *why)
+{
+	const struct stat *before = &attempt->id_before;
+	struct stat now;
+
+	if (attempt->id_path == NULL || before->st_nlink == 0 || str_equal(reply->id, attempt->work->turn.resume) ||
+	    stat(attempt->id_path, &now) != 0 || now.st_ino != before->st_ino || now.st_size != before->st_size ||
+	    now.st_mtim.tv_sec != before->st_mtim.tv_sec || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec)
+		return OK;
+	reply->id[0] = '\0';
+	return why_not(why, NO_SUCH, "%s: is as it was before the command, which left no id there", attempt->id_path);
+}
+
 static enum status
 end_turn(struct attempt *attempt, int exit, struct buf *why)
 {
 	struct turn_work *work = attempt->work;
-	const char *path = json_text(work->call->args, "id_file", NULL);
 	struct reply reply;
 	struct buf missing;
 	enum status status, read;
 
 	buf_init(&missing, WHY_MAX);
-	read = command_reply(&attempt->printed, path, TURN_TEXT_MAX, &reply, &missing);
+	read = command_reply(&attempt->printed, attempt->id_path, TURN_TEXT_MAX, &reply, &missing);
+	if (read == OK)
+		read = check_id_file(attempt, &reply, &missing);
 	work->end = (struct turn_end){.session = work->session,
 	                              .fence = work->turn.fence,
 	                              .slot = work->turn.slot,
@@ -279,6 +306,7 @@ run(struct turn_work *work)
 	if (status != OK)
 		return status;
 	buf_init(&why, WHY_MAX);
+	note_id_file(&attempt);
 	status = run_command(&attempt, &call->exit, call->why);
 	/* whatever became of it the turn ends; when the lease was lost that is refused */
 	ended = end_turn(&attempt, status == OK ? call->exit : 1, &why);

@@ -83,6 +83,16 @@ class Run(Base):
         self.assertEqual(self.resume(), [])
         self.assertEqual(self.log().count(("assistant", "answer\n")), 5)
 
+    def test_an_id_file_of_before_is_nobodys_unless_it_is_what_was_resumed(self):
+        """R27: another conversation's id would be resumed from then on."""
+        path = self.file("id", "of another\n")
+        done = self.repo.run("turn", "run", "--session", self.one, "--id-file", path, "--", "echo", "answer")
+        self.assertEqual((done.status, self.resume()), (121, []))
+        self.assertIn("as it was before", done.stderr)
+        self.shell('echo mine >"$1"', path, flags=("--id-file", path))
+        self.run_turn("true", flags=("--id-file", path))
+        self.assertEqual(self.resume(), ["mine"])
+
     def test_another_slot(self):
         self.repo.json("session", "bind", self.one, "resume", "not this one")
         for resumed in ("none", "m1"):
