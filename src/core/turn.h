@@ -57,6 +57,12 @@ bool turn_admits(const struct txn *txn, const struct turn_inside *inside, const 
 /* It has become so, and no other will in this turn.  Queued. */
 void turn_joined(struct txn *txn, struct turn_inside *inside, const char *conversation);
 
+/*
+ * The sessions whose process is a client's that joined in a turn which still stands, each id followed by a blank: such a client may
+ * be gone before its turn is ended, and the session isn't.  One round trip.
+ */
+enum status turn_hosting(struct txn *txn, struct buf *out, struct buf *why) MUST_CHECK;
+
 struct turn_end {
 	const char *session;
 	int64_t fence;

@@ -5,6 +5,19 @@
 	"turn_slot, turn_fence, turn_bound, turn_anchor, turn_anchored, turn_pid, turn_pid_start, turn_pid_space, turn_pid_boot," \
 	" turn_expires_ms"
 
+/* What shows whether the holder of a turn lives, in columns from `at` on. */
+static void
+holder_from_row(const struct db_rows *rows, size_t row, size_t at, struct lease *lease)
+{
+	snprintf(lease->anchor, sizeof lease->anchor, "%s", db_text(rows, row, at));
+	lease->anchored = db_int(rows, row, at + 1) != 0;
+	lease->process.pid = db_int(rows, row, at + 2);
+	lease->process.start = db_int(rows, row, at + 3);
+	lease->process.space = db_int(rows, row, at + 4);
+	snprintf(lease->process.boot, sizeof lease->process.boot, "%s", db_text(rows, row, at + 5));
+	lease->expires_ms = db_int(rows, row, at + 6);
+}
+
 static void
 from_row(const struct db_rows *rows, struct turn_inside *out, struct lease *lease)
 {
@@ -14,13 +27,7 @@ from_row(const struct db_rows *rows, struct turn_inside *out, struct lease *leas
 	snprintf(out->slot, sizeof out->slot, "%s", db_text(rows, 0, at));
 	out->fence = lease->fence = db_int(rows, 0, at + 1);
 	snprintf(out->conversation, sizeof out->conversation, "%s", db_text(rows, 0, at + 2));
-	snprintf(lease->anchor, sizeof lease->anchor, "%s", db_text(rows, 0, at + 3));
-	lease->anchored = db_int(rows, 0, at + 4) != 0;
-	lease->process.pid = db_int(rows, 0, at + 5);
-	lease->process.start = db_int(rows, 0, at + 6);
-	lease->process.space = db_int(rows, 0, at + 7);
-	snprintf(lease->process.boot, sizeof lease->process.boot, "%s", db_text(rows, 0, at + 8));
-	lease->expires_ms = db_int(rows, 0, at + 9);
+	holder_from_row(rows, 0, at + 3, lease);
 	out->own = lease->process;
 }
 
@@ -60,6 +67,29 @@ turn_named(struct txn *txn, const char *id, struct turn_inside *out, struct buf 
 	if (found.fence > 0 && is_held(txn, &lease))
 		*out = found;
 	return OK;
+}
+
+enum status
+turn_hosting(struct txn *txn, struct buf *out, struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT t.session, l.anchor, l.anchored, l.pid, l.pid_start, l.pid_space, l.pid_boot, l.expires_ms"
+	                            " FROM turn t JOIN lease l ON l.project = t.project AND l.resource = 'turn/' || t.session"
+	                            " AND l.fence = t.fence WHERE t.project = $1 AND t.state = 'running' AND t.bound <> ''",
+	                            DB_TEXT(txn->project));
+
+	if (status != OK)
+		return status;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct lease lease = {.fence = 1};
+
+		holder_from_row(&rows, i, 1, &lease);
+		if (is_held(txn, &lease))
+			buf_printf(out, "%s ", db_text(&rows, i, 0));
+	}
+	db_rows_release(&rows);
+	return buf_status(out);
 }
 
 /* Its client is there and has said something: a turn beside it is a conversation of its own. */

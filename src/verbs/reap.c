@@ -1,12 +1,16 @@
 #include "verbs/reap.h"
 
 #include "core/retention.h"
+#include "core/turn.h"
 #include "verbs/install.h"
 #include "verbs/ledger_old.h"
 #include "verbs/payload.h"
 
+#define IN_TURN_MAX ((size_t)1 << 20)
+
 struct reaping {
 	struct session_list dead; /* as they were when their processes were looked at */
+	struct buf in_turn; /* ids of sessions whose client's end is not theirs */
 	json_t *lost;
 	size_t count;
 };
@@ -17,6 +21,12 @@ list_live(struct txn *txn, void *arg, struct buf *why)
 	return session_list(txn, false, arg, why);
 }
 
+static enum status
+list_in_turn(struct txn *txn, void *arg, struct buf *why)
+{
+	return turn_hosting(txn, arg, why);
+}
+
 static const struct session *
 find(const struct session_list *list, const char *id)
 {
@@ -24,6 +34,12 @@ find(const struct session_list *list, const char *id)
 		if (str_equal(list->items[i].id, id))
 			return &list->items[i];
 	return NULL;
+}
+
+static bool
+is_in_turn(const struct reaping *reaping, const struct session *session)
+{
+	return reaping->in_turn.len > 0 && strstr(reaping->in_turn.data, session->id) != NULL;
 }
 
 static enum status
@@ -41,7 +57,8 @@ mark_lost(struct txn *txn, void *arg, struct buf *why)
 		struct session *session = &now.items[i];
 		const struct session *seen = find(&reaping->dead, session->id);
 
-		if (seen == NULL || !process_same(&seen->process, &session->process) || seen->event_ms != session->event_ms)
+		if (seen == NULL || !process_same(&seen->process, &session->process) || seen->event_ms != session->event_ms ||
+		    is_in_turn(reaping, session))
 			continue;
 		if (!session_move(txn, session, SESSION_VANISHES, txn_now(txn), "its process is gone"))
 			continue;
@@ -76,9 +93,13 @@ reap(struct context *context, size_t *count, json_t *lost, struct buf *why)
 			kept++;
 		}
 	reaping.dead.count = kept;
+	buf_init(&reaping.in_turn, IN_TURN_MAX);
 	if (kept > 0)
+		status = engine_read(&context->engine, list_in_turn, &reaping.in_turn, why);
+	if (kept > 0 && status == OK)
 		status = engine_run(&context->engine, mark_lost, &reaping, why);
 	*count = reaping.count;
+	buf_release(&reaping.in_turn);
 	session_list_release(&reaping.dead);
 	return status;
 }

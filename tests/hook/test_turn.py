@@ -106,6 +106,22 @@ class Joins(Base):
         self.end(1)
         self.assertEqual(self.show()["pid"], maker.pid)
 
+    def test_a_client_that_is_gone_takes_the_turn_from_nobody_and_the_session_from_nobody(self):
+        """R42: whoever began it, and lives, has yet to end it."""
+        client = self.client(self.begin())
+        client.at.kill()
+        self.assertEqual(self.repo.json("session", "reap")["lost"], [])
+        self.assertNotEqual(self.show()["state"], "lost")
+        self.end(1, "--bind", "id-9", "--answer", "that")
+        self.assertEqual(self.show()["liveness"], "unknown")
+        # of one whose holder is gone as well nobody will end it
+        backend = self.repo.agent()
+        self.hand("one", "--pid", backend.pid)
+        client = self.client(self.begin())
+        client.at.kill()
+        backend.kill()
+        self.assertEqual(self.repo.json("session", "reap")["lost"], [self.one])
+
     def test_the_next_turn_goes_on_with_the_same_conversation_or_another(self):
         """R40"""
         one = self.client(self.begin())
