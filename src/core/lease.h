@@ -62,7 +62,7 @@ struct lease_ask {
 	int64_t ttl_ms, max_ms;
 	int64_t priority;
 	const char *session; /* "" = the actor is a person */
-	const char *chain;   /* everything that is held and waited for under one name ends together; "" = not known */
+	const char *chain;   /* all that is held and waited for under one name, or NAME/PART, ends together; "" = not known */
 	bool first;          /* nothing is held under it yet: waiting closes no ring */
 	const char *anchor;  /* "" = none */
 	bool anchored;

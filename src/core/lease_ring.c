@@ -1,8 +1,12 @@
 #include "core/lease_resource.h"
 
+/* The waiter w is a holder g, or a part of it; and so is who asks. */
+#define WAITS_IN "(w.chain = g.chain OR substr(w.chain, 1, length(g.chain) + 1) = g.chain || '/')"
+#define CLOSED "($3 = g.chain OR substr($3, 1, length(g.chain) + 1) = g.chain || '/')"
+
 /*
- * Who waits for a resource of one slot waits for every one that holds it; each of those waits for what its chain waits for.
- * Several slots are left out: any of their holders may free one.
+ * Who waits for a resource of one slot waits for every one that holds it; each of those waits for what its chain, or a part of it,
+ * waits for.  Several slots are left out: any of their holders may free one.
  */
 enum status
 lease_ring(struct txn *txn, const struct lease *lease, struct buf *why)
@@ -18,11 +22,11 @@ lease_ring(struct txn *txn, const struct lease *lease, struct buf *why)
 	                " JOIN resource r ON r.project = h.project AND r.resource = h.resource AND r.slots = 1"
 	                " WHERE h.project = $1 AND h.resource = $2 AND h.fence > 0 AND h.chain <> ''"
 	                " UNION SELECT h.chain, g.depth + 1, g.path || ', who waits for ' || h.resource || ', held by ' || h.actor"
-	                " FROM ring g JOIN lease w ON w.project = $1 AND w.chain = g.chain AND w.chain <> '' AND w.fence = 0"
+	                " FROM ring g JOIN lease w ON w.project = $1 AND w.chain <> '' AND w.fence = 0 AND " WAITS_IN
 	                " JOIN resource r ON r.project = w.project AND r.resource = w.resource AND r.slots = 1"
 	                " JOIN lease h ON h.project = w.project AND h.resource = w.resource AND h.fence > 0 AND h.chain <> ''"
-	                " WHERE g.depth < 12 AND g.chain <> $3)"
-	                " SELECT path FROM ring WHERE chain = $3 ORDER BY depth LIMIT 1",
+	                " WHERE g.depth < 12 AND NOT " CLOSED ")"
+	                " SELECT g.path FROM ring g WHERE " CLOSED " ORDER BY g.depth LIMIT 1",
 	                DB_TEXT(txn->project), DB_TEXT(lease->resource), DB_TEXT(lease->chain));
 	if (status != OK)
 		return status;

@@ -73,11 +73,12 @@ enum status
 turn_hosting(struct txn *txn, struct buf *out, struct buf *why)
 {
 	struct db_rows rows;
-	enum status status = db_ask(txn->db, &rows, why,
-	                            "SELECT t.session, l.anchor, l.anchored, l.pid, l.pid_start, l.pid_space, l.pid_boot, l.expires_ms"
-	                            " FROM turn t JOIN lease l ON l.project = t.project AND l.resource = 'turn/' || t.session"
-	                            " AND l.fence = t.fence WHERE t.project = $1 AND t.state = 'running' AND t.bound <> ''",
-	                            DB_TEXT(txn->project));
+	enum status status =
+		db_ask(txn->db, &rows, why,
+	           "SELECT t.session, l.anchor, l.anchored, l.pid, l.pid_start, l.pid_space, l.pid_boot, l.expires_ms"
+	           " FROM turn t JOIN lease l ON l.project = t.project AND l.resource = 'turn/' || t.session"
+	           " AND l.fence = t.fence WHERE t.project = $1 AND t.state = 'running' AND t.bound <> ''",
+	           DB_TEXT(txn->project));
 
 	if (status != OK)
 		return status;

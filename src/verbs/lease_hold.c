@@ -24,9 +24,27 @@ hold_init(struct hold *hold, struct context *context, const char *session, const
 	*hold = (struct hold){.context = context, .session = session, .role = role, .anchor = {.fd = -1}};
 }
 
+#define PART_AT 24 /* in an id, where its last random digits begin */
+
+/* The command ends when all that it runs does; and what it runs at once ends each by itself. */
+static enum status
+name_part(struct txn *txn, struct hold *hold, const char *whole, struct buf *why)
+{
+	char id[ID_SIZE];
+	enum status status = str_copy(hold->chain, sizeof hold->chain, whole);
+	size_t len = strlen(whole);
+
+	if (status == OK && hold->stays && len + 1 + ID_SIZE - PART_AT <= sizeof hold->chain) {
+		status = txn_id(txn, id, why);
+		if (status == OK)
+			snprintf(hold->chain + len, sizeof hold->chain - len, "/%s", id + PART_AT);
+	}
+	return status;
+}
+
 /*
- * What a command runs waits while the command holds: one chain.  So do the steps of one session.  Several people's steps, and
- * commands of one session beside each other, are free of each other.
+ * What a command runs waits while the command holds: a part of its chain.  The steps of one session are one.  Several people's
+ * steps, and commands of one session beside each other, are free of each other.
  */
 static enum status
 name_chain(struct txn *txn, struct hold *hold, struct buf *why)
@@ -36,7 +54,7 @@ name_chain(struct txn *txn, struct hold *hold, struct buf *why)
 	enum status status;
 
 	if (inherited != NULL && str_check_id("STILE_CHAIN", inherited, sizeof hold->chain - 1, NULL) == OK)
-		return str_copy(hold->chain, sizeof hold->chain, inherited);
+		return name_part(txn, hold, inherited, why);
 	if (!hold->stays && !hold->apart && !hold->caller.person)
 		return str_copy(hold->chain, sizeof hold->chain, hold->caller.session);
 	hold->alone = true;

@@ -10,7 +10,7 @@
 
 struct reaping {
 	struct session_list dead; /* as they were when their processes were looked at */
-	struct buf in_turn; /* ids of sessions whose client's end is not theirs */
+	struct buf in_turn;       /* ids of sessions whose client's end is not theirs */
 	json_t *lost;
 	size_t count;
 };

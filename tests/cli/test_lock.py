@@ -86,6 +86,18 @@ class Run(locking.Case):
         self.assertIn("waiting would close a ring: lock/a is held by", done.stderr)
         self.assertTrue(self.free("a"))
 
+    def test_what_a_command_runs_at_once_waits_for_one_another(self):
+        """N12: a ring is only what would never end."""
+        go = os.path.join(self.repo.folder, "go")
+        os.mkfifo(go)
+        inner = '"$0" lock run inner -- sh -c "read line <\\"$1\\"; echo in"'
+        with open(go, "r+b", buffering=0) as held:
+            outer = self.repo.start("lock", "run", "outer", "--", "sh", "-c", "%s & %s; echo $?; wait" % (inner, inner), self.repo.stile, go)
+            self.until_waiting("inner")
+            held.write(b"on\non\n")
+            done = stile_test.ends(outer)
+        self.assertEqual((done.status, sorted(done.stdout.split()), done.stderr), (0, ["0", "in", "in"], ""))
+
     def test_a_ring_of_three_is_named_to_the_one_that_closes_it(self):
         inner = 'echo "$STILE_FENCE $STILE_SLOT $$"; read line; exec "$0" lock run $1 --wait 60s -- true'
         holders = [self.holder(name, command=("sh", "-c", inner, self.repo.stile, other)) for name, other in (("a", "b"), ("b", "c"), ("c", "a"))]

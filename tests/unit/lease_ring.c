@@ -118,6 +118,42 @@ through_any_of_those_who_share_it_a_ring_is_found(void **state)
 	assert_true(leasing_said(leasing, "lock/shared is held by C, who waits for lock/1, held by D, who is you"));
 }
 
+/* What one command runs at once: each ends by itself, and the command when all have. */
+static void
+parts_of_a_chain_are_free_of_each_other_and_not_of_the_whole(void **state)
+{
+	struct leasing *leasing = *state;
+
+	assert_int_equal(asks(leasing, "O", "lock/outer"), OK);
+	assert_int_equal(asks(leasing, "O/a", "lock/inner"), OK);
+	assert_int_equal(asks(leasing, "O/b", "lock/inner"), QUEUED);
+	assert_int_equal(asks(leasing, "O/c", "lock/outer"), CONFLICT);
+	assert_true(leasing_said(leasing, "lock/outer is held by O, who is you"));
+	assert_int_equal(asks(leasing, "O/a/d", "lock/inner"), CONFLICT);
+	assert_true(leasing_said(leasing, "lock/inner is held by O/a, who is you"));
+	/* a step of the command itself waits for what it runs beside */
+	assert_int_equal(asks(leasing, "O", "lock/inner"), QUEUED);
+	/* a name that begins alike is no part */
+	assert_int_equal(asks(leasing, "Oa", "lock/outer"), QUEUED);
+}
+
+static void
+through_parts_of_a_chain_a_ring_is_found(void **state)
+{
+	struct leasing *leasing = *state;
+
+	assert_int_equal(asks(leasing, "O", "lock/outer"), OK);
+	assert_int_equal(asks(leasing, "O/a", "lock/1"), OK);
+	assert_int_equal(asks(leasing, "O/b", "lock/2"), OK);
+	assert_int_equal(asks(leasing, "O/a/c", "lock/2"), QUEUED);
+	assert_int_equal(asks(leasing, "O/b/d", "lock/1"), CONFLICT);
+	assert_true(leasing_said(leasing, "lock/1 is held by O/a, who waits for lock/2, held by O/b, who is you"));
+	assert_int_equal(asks(leasing, "Z", "lock/3"), OK);
+	assert_int_equal(asks(leasing, "O/b/d", "lock/3"), QUEUED);
+	assert_int_equal(asks(leasing, "Z", "lock/outer"), CONFLICT);
+	assert_true(leasing_said(leasing, "lock/outer is held by O, who waits for lock/3, held by Z, who is you"));
+}
+
 /* Who shares it already, and asks again behind a writer that waits for it. */
 static void
 a_reader_that_asks_again_behind_a_writer_is_told(void **state)
@@ -340,7 +376,8 @@ TESTS(LEASING_TEST(who_waits_for_what_it_holds_itself_is_told_so),
       LEASING_TEST(of_two_that_wait_for_each_other_the_second_is_refused),
       LEASING_TEST(a_ring_of_three_or_more_is_named_member_by_member), LEASING_TEST(waiting_without_a_ring_is_let_be),
       LEASING_TEST(through_any_of_those_who_share_it_a_ring_is_found),
-      LEASING_TEST(a_reader_that_asks_again_behind_a_writer_is_told),
+      LEASING_TEST(parts_of_a_chain_are_free_of_each_other_and_not_of_the_whole),
+      LEASING_TEST(through_parts_of_a_chain_a_ring_is_found), LEASING_TEST(a_reader_that_asks_again_behind_a_writer_is_told),
       LEASING_TEST(several_slots_make_no_ring_since_any_holder_may_free_one),
       LEASING_TEST(a_ring_that_was_broken_can_be_waited_in_again),
       cmocka_unit_test(percentiles_are_bounds_within_a_factor_of_one_and_a_half),
