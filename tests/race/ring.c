@@ -17,7 +17,7 @@
 #define CLOSERS 3
 #define ROUNDS 20
 #define ROUNDS_FULL 300
-#define WAIT_MS 30000
+#define WAIT_MS 20000
 
 struct told {
 	enum stile_status status;
@@ -86,6 +86,16 @@ release(struct race *race, struct stile *resident, unsigned who, unsigned lock, 
 	                     race->sessions[who], (long long)fence) == STILE_OK;
 }
 
+/* Seen alike by all three once the round is over, so that they go on, or stop, together. */
+static bool
+is_good(const struct race *race, unsigned round)
+{
+	for (unsigned i = 0; i < CLOSERS; i++)
+		if (race->told[round][i].status != STILE_OK && race->told[round][i].status != STILE_CONFLICT)
+			return false;
+	return true;
+}
+
 static int
 closes(const struct member *member)
 {
@@ -101,7 +111,7 @@ closes(const struct member *member)
 		good = crowd_together(member) && fence > 0;
 		other = acquire(race, resident, own, next, &race->told[round][own]);
 		good = (other == 0 || release(race, resident, own, next, other)) && release(race, resident, own, own, fence) && good;
-		good = crowd_together(member) && good;
+		good = crowd_together(member) && good && is_good(race, round);
 	}
 	stile_close(resident);
 	return good ? 0 : 1;
@@ -120,7 +130,6 @@ of_three_who_close_a_ring_at_once_one_is_told_and_the_others_are_let_in(void **s
 			const struct told *told = &race->told[round][i];
 
 			refused += told->status == STILE_CONFLICT && told->names_ring;
-			assert_true(told->status == STILE_OK || told->status == STILE_CONFLICT);
 		}
 		assert_int_equal(refused, 1);
 	}
