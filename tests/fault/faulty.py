@@ -18,7 +18,8 @@ import sqlite3
 import hooked
 import stile_test
 
-KINDS = ("start", "bind", "metric", "hook")
+KINDS = ("start", "bind", "metric", "hook", "put")
+CLAIMS = ("take", "ack", "nack")  # of an item that must be there before: prepare()
 
 # Each finds rows that are there without the others that were written with them.
 HALVES = {
@@ -43,6 +44,22 @@ HALVES = {
         " EXCEPT SELECT session, subject, sum(CAST(after AS REAL)) FROM audit WHERE kind = 'metric.add' GROUP BY 1, 2",
     "an audited number that is not there":
         "SELECT session, subject FROM audit WHERE kind = 'metric.add' EXCEPT SELECT session, name FROM metric",
+    "an item without its payload":
+        "SELECT queue, item FROM queue_item WHERE state < 4 AND apart = ''"
+        " EXCEPT SELECT i.queue, i.item FROM queue_item i JOIN queue_payload p USING (project, queue, item) WHERE i.size = length(p.payload)",
+    "a payload of what is done, or of nothing":
+        "SELECT queue, item FROM queue_payload EXCEPT SELECT queue, item FROM queue_item WHERE state < 4",
+    "a queue that counts what isn't there":
+        "SELECT queue, last, items, bytes, dead, done FROM queue EXCEPT SELECT queue, max(item), sum(state < 3),"
+        " sum(CASE WHEN state < 3 THEN size ELSE 0 END), sum(state = 3), sum(state = 4) FROM queue_item GROUP BY project, queue",
+    "items that no queue counts":
+        "SELECT queue FROM queue_item EXCEPT SELECT queue FROM queue",
+    "a line in which nobody is first, or two":
+        "SELECT queue, line FROM queue_item WHERE line <> '' AND state < 3 GROUP BY queue, line HAVING sum(state IN (1, 2)) <> 1",
+    "an item passed over":
+        "SELECT i.queue, i.item FROM queue_item i JOIN queue q USING (project, queue) WHERE i.state < 3 AND i.item <= q.settled",
+    "a claim of nobody":
+        "SELECT queue, item FROM queue_item WHERE state = 2 AND (generation = 0 OR holder = '' OR attempts = 0)",
     "an event that was counted in one place only":
         "SELECT session FROM session s WHERE client = 'claude' AND events <>"
         " coalesce((SELECT value FROM metric m WHERE m.session = s.session AND name = 'messages'), 0)",
@@ -52,24 +69,48 @@ HALVES = {
 class Op:
     """One writing operation under a name that no other has."""
 
-    def __init__(self, repo, kind, name, session):
+    def __init__(self, repo, kind, name, session, host):
         self.repo, self.kind, self.name, self.session = repo, kind, name, session
         self.input = None
+        # who asks: more than one session may have the test for its agent
+        self.env = {"STILE_SESSION": host} if kind in CLAIMS else {}
         if kind == "start":
             self.words = ("session", "start", "--client", "script", "--client-session", name)
         elif kind == "bind":
             self.words = ("session", "bind", session, "slot-" + name, name)
         elif kind == "metric":
             self.words = ("metric", "add", name, "1", "--session", session)
+        elif kind == "put":
+            self.words = ("queue", "put", name, "--session", session, "--group", "g", "--key", name)
+            self.input = "what is to be done"
+        elif kind == "take":
+            self.words = ("queue", "take", name)
+        elif kind == "ack":
+            self.words = ("queue", "ack", name + "/1", "--generation", "1")
+        elif kind == "nack":
+            self.words = ("queue", "nack", name + "/1", "--generation", "1", "--reason", "no")
         else:
             self.words = ("hook", "claude")
             self.input = json.dumps(dict(session_id=name, cwd=repo.path, hook_event_name="UserPromptSubmit", prompt="go"))
 
-    def begin(self, **options):
-        return self.repo.start(*self.words, input=self.input, **options)
+    def prepare(self):
+        """What it needs: an item in a queue of its name, and for its end a claim."""
+        if self.kind in CLAIMS:
+            self.must("queue", "put", self.name, "--group", "g", input="what is to be done")
+        if self.kind in ("ack", "nack"):
+            self.must("queue", "take", self.name)
+        return self
 
-    def run(self, **options):
-        return self.repo.run(*self.words, input=self.input, **options)
+    def must(self, *words, **options):
+        done = self.repo.run(*words, env=self.env, **options)
+        if done.status != 0:
+            raise RuntimeError("stile %s: %s" % (" ".join(words), done.stderr))
+
+    def begin(self, env=None):
+        return self.repo.start(*self.words, input=self.input, env=dict(self.env, **env or {}))
+
+    def run(self, env=None):
+        return self.repo.run(*self.words, input=self.input, env=dict(self.env, **env or {}))
 
     def is_done(self, found):
         return (self.kind, self.name) in found
@@ -93,9 +134,16 @@ class Case(hooked.Case):
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
         self.numbers = itertools.count(1)
         self.home = self.repo.json("session", "start", "--client", "script", "--client-session", "home")["session"]
+        self.hosted = None
+
+    @property
+    def host(self):
+        """A session whose agent is the test, which so can claim."""
+        self.hosted = self.hosted or self.session().stile_id()
+        return self.hosted
 
     def op(self, kind):
-        return Op(self.repo, kind, "%s%d" % (kind[0], next(self.numbers)), self.home)
+        return Op(self.repo, kind, "%s%d" % (kind[0], next(self.numbers)), self.home, self.host if kind in CLAIMS else None)
 
     def ops(self, count):
         """That many, of all kinds by turns."""
@@ -110,6 +158,9 @@ class Case(hooked.Case):
         found |= {("metric", name) for name, in self.repo.rows("SELECT name FROM metric WHERE value = 1")}
         for name, client in self.repo.rows("SELECT client_session, client FROM session"):
             found.add(("hook" if client == "claude" else "start", name))
+        for name, state, generation, reason in self.repo.rows("SELECT queue, state, generation, reason FROM queue_item"):
+            found |= {("put", name)} | ({("take", name)} if generation else set())
+            found |= ({("ack", name)} if state == 4 else set()) | ({("nack", name)} if reason else set())
         return found
 
     def everything(self):

@@ -16,9 +16,9 @@ import starving
 import stile_test
 
 
-def shape(done):
+def shape(op, done):
     """What an answer says something about."""
-    return [line.split()[0] for line in done.stdout.splitlines()]
+    return [line.split()[0].replace(op.name, "NAME") for line in done.stdout.splitlines()]
 
 
 class Memory(faulty.Case):
@@ -32,11 +32,12 @@ class Memory(faulty.Case):
     def setUp(self):
         super().setUp()
         self.repo.stile = self.program
-        self.whole_answer = {kind: shape(self.op(kind).run()) for kind in faulty.KINDS}
+        ops = [self.op(kind).prepare() for kind in faulty.KINDS + faulty.CLAIMS]
+        self.whole_answer = {op.kind: shape(op, op.run()) for op in ops}
 
     def tried(self, kind, which):
         """-> (the operation, its result, whether it left all of its rows)."""
-        op = self.op(kind)
+        op = self.op(kind).prepare()
         before = self.everything()
         done = op.run(env={"STILE_FAULT_MEMORY": which})
         after = self.everything()
@@ -54,7 +55,7 @@ class Memory(faulty.Case):
         op, done, there = self.tried(kind, which)
         if op.is_acknowledged(done):
             self.assertTrue(there, "acknowledged, and lost")
-            self.assertEqual(shape(done), self.whole_answer[kind], "an answer that lacks parts")
+            self.assertEqual(shape(op, done), self.whole_answer[kind], "an answer that lacks parts")
             if kind == "hook":
                 where = self.repo.rows("SELECT cwd FROM session WHERE client_session = ?", op.name)
                 self.assertEqual(where, [(self.repo.path,)])
@@ -76,7 +77,7 @@ class Memory(faulty.Case):
         low, high = 1, 1 << 14
         while low < high:
             middle = (low + high) // 2
-            op = self.op(kind)
+            op = self.op(kind).prepare()
             if op.is_acknowledged(op.run(env={"STILE_FAULT_MEMORY": "%d-" % middle})):
                 high = middle
             else:
@@ -112,3 +113,12 @@ class Memory(faulty.Case):
 
     def test_a_hook(self):
         self.each("hook")
+
+    def test_a_put(self):
+        """R105"""
+        self.each("put")
+
+    def test_a_claim(self):
+        """R106, in the full share its ends too"""
+        for kind in faulty.CLAIMS if stile_test.FULL else ("take",):
+            self.each(kind)

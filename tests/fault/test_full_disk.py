@@ -1,7 +1,9 @@
-"""R50: a disk that is really full: a small one of our own, in memory, filled to its last block.
+"""R50, R105, R106: a disk that is really full: a small one of our own, in memory, filled to its last block.
 
 It is mounted in a mount namespace of its own, so nobody else sees it and it is gone with the process that asks for it.  Where
 the machine lets us have none these tests fail: what was not tried was not shown.
+
+Time limit: 300 s
 """
 import json
 import os
@@ -120,7 +122,7 @@ class Full(faulty.Case):
         """Works on the full disk as long as that still has room in blocks it already had -> what was acknowledged."""
         acknowledged = []
         for _ in range(200):
-            for op in self.ops(4):
+            for op in self.ops(len(faulty.KINDS)):
                 done = self.do(op)
                 if not op.is_acknowledged(done):
                     return acknowledged
@@ -129,13 +131,13 @@ class Full(faulty.Case):
 
     def test_it_is_said_nothing_is_half_and_with_room_it_goes_on(self):
         self.make()
-        acknowledged = self.ops(8)
+        acknowledged = self.ops(2 * len(faulty.KINDS))
         for op in acknowledged:
             self.assertTrue(op.is_acknowledged(self.do(op)), op)
         self.disk.fill()
         acknowledged += self.until_full()
         before = self.everything()
-        refused = self.ops(4)
+        refused = self.ops(len(faulty.KINDS))
         for op in refused:
             self.is_refused(op)
         self.assertEqual(self.everything(), before)
@@ -161,6 +163,50 @@ class Full(faulty.Case):
         op = self.op("start")
         self.assertTrue(op.is_acknowledged(self.do(op)))
         self.nothing_is_lost(acknowledged + [op])
+        self.store_is_sound()
+
+    def queue(self, *words, **options):
+        """-> its document."""
+        done = self.run_inside("queue", *words, "--json", **options)
+        self.assertEqual(done.status, 0, done)
+        return json.loads(done.stdout)
+
+    def is_done(self, *words, **options):
+        """Done, or it is said that the disk is full and nothing is changed."""
+        before = self.everything()
+        done = self.run_inside("queue", *words, **options)
+        if done.status != 0:
+            self.assertIn(done.status, (69, 74), done)
+            self.assertRegex(self.one_line(done), "No space left on device|disk is full")
+            self.assertEqual(self.everything(), before)
+        return done.status == 0
+
+    def test_an_item_and_its_payload_are_there_whole_or_not_at_all_and_what_was_claimed_stays_so(self):
+        """R105 R106: a large payload is a file beside the store."""
+        self.make()
+        large = "x" * 150000
+        self.queue("put", "work", input=large)
+        (claimed,) = self.queue("take", "work", "--lease", "1h")["items"]
+        self.assertEqual(claimed["payload"], large)
+        names = os.listdir(self.disk.look("payload"))
+        self.assertEqual(len(names), 1)
+        self.disk.fill()
+        small = 0
+        while self.run_inside("queue", "put", "work", input="small").status == 0:
+            small += 1
+        self.assertFalse(self.is_done("put", "work", input="small"))
+        self.assertFalse(self.is_done("put", "work", input=large))
+        self.assertEqual(os.listdir(self.disk.look("payload")), names)
+        self.is_done("take", "work", "--lease", "1h")
+        given_back = self.is_done("nack", claimed["id"], "--generation", 1, "--delay", "0s")
+        self.disk.make_room()
+        if not given_back:
+            self.queue("nack", claimed["id"], "--generation", 1, "--delay", "0s")
+        self.assertEqual(sum(len(self.queue("list", "work", "--state", state)["items"]) for state in ("pending", "claimed")), 1 + small)
+        (claimed,) = self.queue("take", "work")["items"]
+        self.assertEqual((claimed["id"], claimed["payload"], claimed["generation"]), ("work/1", large, 2))
+        self.queue("ack", claimed["id"], "--generation", 2)
+        self.assertEqual(os.listdir(self.disk.look("payload")), [])
         self.store_is_sound()
 
     def test_a_view_that_can_not_be_made_says_why_however_little_room_there_is(self):

@@ -25,6 +25,7 @@ class Errors(faulty.Case):
         with contextlib.closing(sqlite3.connect(self.file())) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.assertEqual(self.op("bind").run().status, 0)  # one that has begun
+        self.assertTrue(self.host)
         self.keep("short")
         self.fill_log()
         self.keep("long")
@@ -49,6 +50,7 @@ class Errors(faulty.Case):
     def fails(self, op, store, fault):
         """Tries it with `fault` -> what was said."""
         self.back(store)
+        op.prepare()
         before = self.everything()
         line = self.says(op, op.run(env={"STILE_FAULT_IO": fault}))
         done = op.is_done(self.found())
@@ -92,6 +94,16 @@ class Errors(faulty.Case):
 
     def test_a_hook(self):
         self.each("hook")
+
+    def test_a_put(self):
+        """R105"""
+        self.each("put")
+
+    def test_a_claim_and_its_end(self):
+        """R106: on a full disk, too"""
+        for kind in faulty.CLAIMS:
+            self.each(kind)
+            self.until_untouched(kind, "short", "pwrite", ENOSPC)
 
     def test_what_fails_in_a_checkpoint_is_nobodys_failure(self):
         for kind in faulty.KINDS if stile_test.FULL else ("bind",):

@@ -1,15 +1,18 @@
-"""R18: `kill -9` at the places where it could hurt most loses nothing that was acknowledged and leaves nothing half.
+"""R18, R105, R106: `kill -9` at the places where it could hurt most loses nothing that was acknowledged and leaves nothing half.
 
 Each round kills one process at a named point while others write.  What each of these anomalies would look like here:
 
 - gate-taken, rows-written: the dead one's rows show, or part of them; the gate stays shut, so that the next one is "busy"
 - written: the rows were seen by others, who answered, and are gone
 - committed: the rows are gone although they were on disk before anybody could have been answered
+- of an item of a queue: it is there without what is to be done, or is nobody's: claimed by nobody, behind nobody; or it is done and
+  comes back
 - checkpoint: pages that were copied back in part take rows along that others had been answered for
 
 Time limit: 300 s
 """
 import collections
+import os
 import time
 
 import faulty
@@ -41,7 +44,7 @@ class Kill(faulty.Case):
 
     def dies(self, point, rows_stay):
         for number in range(self.rounds):
-            victim = self.op(faulty.KINDS[number % len(faulty.KINDS)])
+            victim = self.op((faulty.KINDS + faulty.CLAIMS)[number % len(faulty.KINDS + faulty.CLAIMS)]).prepare()
             self.among_writers(victim, point)
             began = time.monotonic()
             self.acknowledged.append(self.next_gets_in())
@@ -99,6 +102,54 @@ class Kill(faulty.Case):
             self.next_gets_in()
             self.assertLessEqual(found, self.found())
             self.store_is_sound()
+
+
+@stile_test.needs_faults
+class Payloads(faulty.Case):
+    """R105, R106: a large payload is a file beside the store, whole before the row that names it and there until that is done."""
+
+    LARGE = "x" * 100000
+
+    def files(self):
+        return sorted(os.listdir(self.file("payload"))) if os.path.isdir(self.file("payload")) else []
+
+    def put(self, **options):
+        return self.repo.run("queue", "put", "work", "--key", "k", input=self.LARGE, **options)
+
+    def take(self):
+        (item,) = self.repo.json("queue", "take", "work")["items"]
+        self.assertEqual(item["payload"], self.LARGE)
+        return item
+
+    def named(self):
+        return [name for name, in self.repo.rows("SELECT apart FROM queue_item")]
+
+    def test_whoever_is_killed_while_he_puts_leaves_no_item_without_its_payload(self):
+        for point, there in (("gate-taken", 0), ("rows-written", 0), ("written", 1)):
+            self.assertEqual(self.put(env={"STILE_FAULT": point}).status, KILLED)
+            self.assertEqual(len(self.named()), there, point)
+            self.assertLessEqual(set(self.named()), set(self.files()))
+        # again: it is the same item, and its second file is wanted by nobody
+        before = self.files()
+        self.assertFalse(self.repo.json("queue", "put", "work", "--key", "k", input=self.LARGE)["created"])
+        self.assertEqual(self.files(), before)
+        self.take()
+        self.store_is_sound()
+
+    def test_whoever_is_killed_while_he_acknowledges_has_done_it_or_it_is_all_there(self):
+        self.assertEqual(self.put().status, 0)
+        for point in ("gate-taken", "rows-written"):
+            item = self.take()
+            self.assertEqual(self.repo.run("queue", "ack", item["id"], "--generation", item["generation"], env={"STILE_FAULT": point}).status, KILLED)
+            self.assertEqual(self.files(), self.named())
+            self.repo.json("queue", "nack", item["id"], "--generation", item["generation"], "--delay", "0s")
+        item = self.take()
+        words = ("queue", "ack", item["id"], "--generation", item["generation"])
+        self.assertEqual(self.repo.run(*words, env={"STILE_FAULT": "committed"}).status, KILLED)
+        # whose answer was lost asks again, and the file goes
+        self.assertEqual(self.repo.run(*words).status, 0)
+        self.assertEqual(self.files(), [])
+        self.store_is_sound()
 
 
 @stile_test.needs_faults
