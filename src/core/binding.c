@@ -236,6 +236,31 @@ binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why)
 	return OK;
 }
 
+enum status
+binding_keep_unbound(struct txn *txn, const char *slot, struct session_list *list, struct buf *why)
+{
+	json_t *bound = json_object();
+	struct db_rows rows;
+	size_t kept = 0;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT b.session FROM binding b WHERE b.project = $1 AND b.slot = $2 AND b.value <> ''"
+	                            " AND b.placeholder = 0 AND NOT EXISTS (SELECT 1 FROM binding n WHERE n.project = $1"
+	                            " AND n.session = b.session AND n.slot = $2 AND n.generation > b.generation)",
+	                            DB_TEXT(txn->project), DB_TEXT(slot));
+
+	if (status == OK) {
+		for (size_t i = 0; i < rows.count; i++)
+			json_object_set_new(bound, db_text(&rows, i, 0), json_true());
+		for (size_t i = 0; i < list->count; i++)
+			if (json_object_get(bound, list->items[i].id) == NULL)
+				list->items[kept++] = list->items[i];
+		list->count = kept;
+		db_rows_release(&rows);
+	}
+	json_decref(bound);
+	return status;
+}
+
 #define READING(path) \
 	" (SELECT " TRANSCRIPT_READING " FROM transcript t WHERE t.project = $1 AND t.session = s.session AND t.path = " path ")"
 

@@ -47,6 +47,9 @@ void binding_clear(struct txn *txn, const char *session, const char *slot, const
 /* All generations of all slots of a session, as a JSON array the caller owns. */
 enum status binding_list(struct txn *txn, const char *session, json_t *out, struct buf *why) MUST_CHECK;
 
+/* Takes out of the list whoever has an id in that slot; one that is a placeholder is none. */
+enum status binding_keep_unbound(struct txn *txn, const char *slot, struct session_list *list, struct buf *why) MUST_CHECK;
+
 /* How a client announced it. */
 enum arrival { ARRIVAL_EVENT, ARRIVAL_GLANCE, ARRIVAL_STARTUP, ARRIVAL_RESUME, ARRIVAL_CLEAR, ARRIVAL_COMPACT, ARRIVAL_FORK };
 

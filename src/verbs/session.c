@@ -150,8 +150,10 @@ static enum status
 rule_list(struct txn *txn, void *data, struct buf *why)
 {
 	struct work *work = data;
+	const char *slot = arg(work->call, "unbound");
+	enum status status = session_list(txn, work->flag, &work->list, why);
 
-	return session_list(txn, work->flag, &work->list, why);
+	return status == OK && slot != NULL ? binding_keep_unbound(txn, slot, &work->list, why) : status;
 }
 
 static enum status
@@ -438,6 +440,7 @@ static const struct param exclusive_params[] = {
 };
 static const struct param list_params[] = {
     {"all", PARAM_FLAG, NULL, "ended and lost ones too", false, false, false},
+    {"unbound", PARAM_TEXT, "SLOT", "only those whose slot has no id yet, or one that stands for it", false, false, false},
 };
 static const struct param one_params[] = {
     {"session", PARAM_TEXT, "SESSION", "which; default: the caller's own", true, false, false},
