@@ -73,6 +73,23 @@ codebase_make(struct codebase *codebase)
 }
 
 void
+codebase_configure(const struct codebase *codebase, const char *text)
+{
+	char *home = scratch_path(codebase->folder, "settings"), *folder = scratch_path(home, "stile");
+	char *path = scratch_path(folder, "config");
+	FILE *file;
+
+	if (mkdir(home, 0700) != 0 || mkdir(folder, 0700) != 0 || (file = fopen(path, "w")) == NULL)
+		give_up(path, strerror(errno));
+	if (fputs(text, file) < 0 || fclose(file) != 0)
+		give_up(path, strerror(errno));
+	setenv("XDG_CONFIG_HOME", home, 1);
+	free(path);
+	free(folder);
+	free(home);
+}
+
+void
 codebase_remove(struct codebase *codebase)
 {
 	free(codebase->program);

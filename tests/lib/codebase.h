@@ -31,6 +31,9 @@ void codebase_remove(struct codebase *codebase);
 /* A codebase without a store. */
 void codebase_make_bare(struct codebase *codebase);
 
+/* The settings of whoever runs programs and residents from now on. */
+void codebase_configure(const struct codebase *codebase, const char *text);
+
 struct said {
 	int status; /* as scratch_wait tells it */
 	char out[32768];

@@ -27,13 +27,14 @@
 #include "lib/test.h"
 
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #define PROCESSES 6
 #define VICTIMS 3 /* that each process sends to their death in one round */
 #define ALL UINT32_MAX
+#define QUEUE_SETTINGS "[queue]\nitems = 4\nbackoff = 0s\nattempts = 1000000\n"
+_Static_assert(LINEAR_QUEUE_MAX == 4, "as the settings say");
 
 struct scene {
 	struct stage stage;
@@ -124,24 +125,6 @@ sends_to_death(const struct member *member)
 	return well ? 0 : 2;
 }
 
-/* To as many items as the model has room for; what fails may be had again at once, and as often as one likes. */
-static void
-limit_queues(const struct codebase *codebase)
-{
-	char *home = scratch_path(codebase->folder, "settings"), *folder = scratch_path(home, "stile");
-	char *path = scratch_path(folder, "config");
-	FILE *file;
-
-	if (mkdir(home, 0700) != 0 || mkdir(folder, 0700) != 0 || (file = fopen(path, "w")) == NULL)
-		abort();
-	fprintf(file, "[queue]\nitems = %d\nbackoff = 0s\nattempts = 1000000\n", LINEAR_QUEUE_MAX);
-	fclose(file);
-	setenv("XDG_CONFIG_HOME", home, 1);
-	free(path);
-	free(folder);
-	free(home);
-}
-
 static int
 set_up(void **state)
 {
@@ -151,7 +134,8 @@ set_up(void **state)
 	scene->records = scratch_shared(PROCESSES * sizeof *scene->records);
 	scene->all = calloc((size_t)PROCESSES * RECORD_MAX + LANES, sizeof *scene->all);
 	scene->stage.seed = recording_seed();
-	limit_queues(&scene->stage.codebase);
+	/* as many items as the model has room for; what fails may be had again at once, and as often as one likes */
+	codebase_configure(&scene->stage.codebase, QUEUE_SETTINGS);
 	*state = scene;
 	return scene->all == NULL ? -1 : 0;
 }
