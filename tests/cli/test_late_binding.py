@@ -53,6 +53,8 @@ class Case(hooked.Case):
     @contextlib.contextmanager
     def stopped(self, process, topic):
         """While it can't look by itself; whoever wakes it takes it out of the line."""
+        # whoever writes after it has left the gate behind it
+        self.repo.json("session", "heartbeat", self.one)
         os.killpg(process.pid, signal.SIGSTOP)
         yield
         self.assertEqual(self.in_line(topic), 0, "nobody woke it")

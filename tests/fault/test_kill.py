@@ -1,4 +1,4 @@
-"""R18, R105, R106: `kill -9` at the places where it could hurt most loses nothing that was acknowledged and leaves nothing half.
+"""R17, R18, R105, R106: `kill -9` at the places where it could hurt most loses nothing that was acknowledged and leaves nothing half.
 
 Each round kills one process at a named point while others write.  What each of these anomalies would look like here:
 
@@ -12,10 +12,12 @@ Each round kills one process at a named point while others write.  What each of 
 Time limit: 300 s
 """
 import collections
+import json
 import os
 import time
 
 import faulty
+import locking
 import stile_test
 
 KILLED = -9
@@ -150,6 +152,61 @@ class Payloads(faulty.Case):
         self.assertEqual(self.repo.run(*words).status, 0)
         self.assertEqual(self.files(), [])
         self.store_is_sound()
+
+
+@stile_test.needs_faults
+class Frees(faulty.Case):
+    """R17, R106: whoever brings what others wait for is killed while he does: it is there or not, and who waits has it then, however late."""
+
+    POINTS = (("gate-taken", False), ("rows-written", False), ("written", True), ("committed", True))
+
+    def put(self, *flags):
+        return self.repo.json("queue", "put", "work", "--session", self.home, *flags, input="do it")
+
+    def waiting(self):
+        """One who stands in line for an item."""
+        process = self.repo.start("queue", "take", "work", "--wait", "60s", "--json")
+        self.addCleanup(lambda: process.poll() is None and (process.kill(), process.communicate()))
+        locking.until(lambda: self.repo.rows("SELECT count(*) FROM waiter WHERE topic = 'queue/work'") == [(1,)])
+        return process
+
+    def has(self, process, id):
+        done = stile_test.ends(process)
+        self.assertEqual(done.status, 0, done)
+        (item,) = json.loads(done.stdout)["items"]
+        self.assertEqual(item["id"], id)
+        return item
+
+    def frees(self, process, words, id):
+        """Killed at each point until it is done -> what the waiter got."""
+        for point, done in self.POINTS[:3] if int(id[-1]) % 2 else self.POINTS[:2] + self.POINTS[3:]:
+            self.assertEqual(self.repo.run(*words, env={"STILE_FAULT": point}).status, KILLED, point)
+            if not done:
+                self.assertIsNone(process.poll(), "had what nobody gave")
+        self.store_is_sound()
+        return self.has(process, id)
+
+    def test_by_a_binding(self):
+        for number in (1, 2):
+            one = self.repo.json("session", "start", "--client", "script", "--client-session", "s%d" % number)["session"]
+            id = self.repo.json("queue", "put", "work", "--session", one, "--until-bound", "memory", input="do it")["id"]
+            item = self.frees(self.waiting(), ("session", "bind", one, "memory", "m%d" % number), id)
+            self.repo.json("queue", "ack", item["id"], "--generation", item["generation"])
+
+    def test_by_an_acknowledgement(self):
+        for _ in range(3):
+            self.put()
+        item = self.repo.json("queue", "take", "work")["items"][0]
+        for number in (2, 3):
+            item = self.frees(self.waiting(), ("queue", "ack", item["id"], "--generation", item["generation"]), "work/%d" % number)
+
+    def test_by_a_put(self):
+        self.put()
+        item = self.repo.json("queue", "take", "work")["items"][0]
+        self.repo.json("queue", "ack", item["id"], "--generation", item["generation"])
+        for number in (2, 3):
+            words = ("queue", "put", "work", "--key", "k%d" % number, "--payload", "do it")
+            self.frees(self.waiting(), words, "work/%d" % number)
 
 
 @stile_test.needs_faults

@@ -5,12 +5,13 @@ The anomalies refuted:
 
 - twice: a claim whose answer was lost is taken for a failure, and done again by another
 - a lock of nobody: whose answer was lost holds it, is told that he doesn't, and nobody else may have it
+- an item that was put twice; that is claimed by nobody who knows of it; or that was done and is done again
 - a waiter who is forgotten, or granted what he no longer waits for
 
     0       done once        69, 75   not at all, and nothing is held by it        76   it isn't known: only when nobody can be asked
 
-Rows: R43 R93 R96 R99 N2 N11 N13
-Time limit: 300 s
+Rows: R43 R93 R96 R99 R105 R106 R110 N2 N11 N13
+Time limit: 600 s
 Small share: the sanitized build
 """
 import collections
@@ -31,6 +32,8 @@ HOURS = 3600000
 
 Op = collections.namedtuple("Op", "first words done again")
 HELD = "SELECT count(*) FROM lease WHERE resource = '%s' AND fence > 0"
+PUT, TAKE = "queue put {0} --group g --key k --payload x", "queue take {0} --lease 1h"
+ITEM = "SELECT count(*) FROM queue_item WHERE queue = '{0}'"
 LONGER = "SELECT count(*) FROM lease WHERE resource = '%%s' AND ttl_ms = %d" % (5 * HOURS)
 
 # {0} is a name that no other has, {1} a session's id.  `done` counts how often it was done; what was done once ends with `again` the next time.
@@ -57,6 +60,14 @@ OPS = {
     "turn end": Op(("turn begin --session {1}",), "turn end --session {1} --fence 1 --bind id-{0}",
                    "SELECT count(*) FROM turn t JOIN binding b ON b.session = t.session AND b.value = t.bound"
                    " WHERE t.session = '{1}' AND t.state = 'done' AND t.bound = 'id-{0}'", 1),
+    "queue put": Op((), PUT, ITEM, 0),
+    "queue take": Op((PUT,), TAKE, ITEM + " AND state = 2 AND generation = 1", 75),
+    "queue renew": Op((PUT, TAKE), "queue renew {0}/1 --generation 1 --lease 5h", ITEM + " AND ttl_ms = %d" % (5 * HOURS), 0),
+    "queue ack": Op((PUT, TAKE), "queue ack {0}/1 --generation 1",
+                    "SELECT done FROM queue q WHERE queue = '{0}' AND items = 0 AND NOT EXISTS (SELECT 1 FROM queue_payload p WHERE p.queue = q.queue)"
+                    " UNION ALL SELECT 0", 0),
+    "queue nack": Op((PUT, TAKE), "queue nack {0}/1 --generation 1 --reason no --delay 0s",
+                     ITEM + " AND state = 1 AND attempts = 1 AND reason = 'no'", 1),
 }
 TAKES = ("acquire", "acquire both", "task claim", "turn begin")
 
