@@ -153,6 +153,18 @@ class ThereAndBack(Base):
         self.assertEqual(self.copy("default", env=self.there)["next"], "unset STILE_STORE")
         self.assertEqual([self.repo.run(*words, "--json").stdout for words in asked], before)
 
+    def test_a_payload_that_is_kept_in_a_file_here_comes_along_and_back(self):
+        large = "\u20ac" * 250000
+        self.repo.run("queue", "put", "q", input=large)
+        self.assertEqual(len(os.listdir(os.path.join(self.repo.store, "payload"))), 1)
+        self.copy()
+        taken = self.repo.json("queue", "take", "q", env=self.there)["items"][0]
+        self.assertEqual(taken["payload"], large)
+        self.copy("default", env=self.there)
+        self.assertEqual(self.repo.json("queue", "stats", "q")["queues"][0]["claimed"], 1)
+        self.repo.json("queue", "nack", taken["id"], "--generation", taken["generation"], "--delay", "0s")
+        self.assertEqual(self.repo.json("queue", "take", "q")["items"][0]["payload"], large)
+
     def test_numbers_go_on_past_those_that_came(self):
         for step, last in ((3, 5000), (1, 5000000)):
             with self.subTest(last):

@@ -89,6 +89,23 @@ class Work(OnServer):
         self.start("b", env={"STILE_STORE": bare})
         self.assertEqual(self.rows("SELECT project FROM session ORDER BY started_ms"), ["repo", "example.org/team/code"])
 
+    def test_a_wake_up_is_a_name_that_nobody_can_guess_and_carries_nothing(self):
+        self.repo.json("store", "init")
+        held = self.repo.json("lock", "acquire", "build")
+        waiter = self.repo.start("lock", "acquire", "build", "--wait", "50s")
+        self.rows("DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM lease WHERE wake <> '') LOOP PERFORM pg_sleep(0.005); END LOOP; END $$")
+        channel = self.rows("SELECT wake FROM lease WHERE wake <> ''")[0]
+        self.assertRegex(channel, "^stile_[0-9a-f]{16}$")
+        with subprocess.Popen([postgres.psql(), "-X", "-q", "-A", "-t", "-d", self.server.url(self.name)], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as other:
+            other.stdin.write("LISTEN %s; SELECT 'listens';\n" % channel)
+            other.stdin.flush()
+            self.assertEqual(other.stdout.readline(), "listens\n")
+            self.repo.json("lock", "release", "build", "--fence", held["fence"])
+            said = other.communicate("SELECT 'heard';\n", timeout=stile_test.LIMIT)[0]
+        self.assertRegex(said, '^heard\nAsynchronous notification "%s" received from server process with PID [0-9]+\\.\n$' % channel)
+        self.assertEqual(stile_test.ends(waiter).status, 0)
+
     def test_doctor_and_check_tell_the_server_s_facts(self):
         self.repo.json("init")
         checks = {one["check"]: (one["state"], one["finding"]) for one in self.repo.json("doctor")["checks"]}
