@@ -84,7 +84,7 @@ class Sidecar(stile_test.Case):
     def test_a_wait_ends_also_where_the_caller_has_blocked_every_signal(self):
         self.foreign("flock")
         deaf = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); os.execv(sys.argv[1], sys.argv[1:])"
-        done = self.repo.any(sys.executable, "-c", deaf, self.repo.stile, "lock", "run", "L", "--sidecar", self.file, "--wait", "50ms", "--", "echo", "ran")
+        done = self.repo.any(sys.executable, "-c", deaf, self.repo.stile, "lock", "run", "L", "--sidecar", self.file, "--wait", "1s", "--", "echo", "ran")
         self.assertEqual((done.status, done.stdout), (122, ""), done)
 
     def test_counters_are_kept_with_programs_of_both_habits(self):
