@@ -8,4 +8,7 @@
 
 void digest_make(char out[DIGEST_SIZE], const void *data, size_t len);
 
+/* Of a line's bytes, without its newline and with it. */
+void digest_line(char plain[DIGEST_SIZE], char ended[DIGEST_SIZE], const void *data, size_t len);
+
 #endif
