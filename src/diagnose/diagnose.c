@@ -28,6 +28,12 @@ static const struct target *const targets[] = {
     &target_claim_then_crash,
     &target_restart_with_backlog,
     &target_memory_writer,
+    &target_evidence_ledger,
+    &target_evidence_index,
+    &target_verdict_ledger,
+    &target_blueprint_ledger,
+    &target_audit_log,
+    &target_message_log,
 };
 
 const struct target *

@@ -49,24 +49,6 @@ prepare_log(struct race *race, struct buf *why)
 	return OK;
 }
 
-/* As a shell does; the meeting is where the scheduler would put it one day. */
-static enum status
-append_in_pieces(struct race *race, const char *path, const char *line, size_t len, struct buf *why)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	enum status status = fd < 0 ? why_not(why, IO_FAILED, "%s: %s", path, strerror(errno)) : OK;
-
-	for (size_t at = 0; status == OK && at < len; at += PIECE) {
-		if (!file_write_all(fd, line + at, len - at < PIECE ? len - at : PIECE))
-			status = why_not(why, IO_FAILED, "%s: %s", path, strerror(errno));
-		else if (at == 0 && len > PIECE)
-			status = trial_meet(race, why);
-	}
-	if (fd >= 0)
-		close(fd);
-	return status;
-}
-
 static enum status
 one_rule(struct txn *txn, void *arg, struct buf *why)
 {
@@ -120,7 +102,7 @@ append_lines(struct race *race, struct buf *why)
 		if (line == NULL)
 			return why_not(why, NO_MEMORY, "out of memory");
 		status = race->trial->guarded ? append_whole(race, path, line, lengths[i], why)
-		                              : append_in_pieces(race, path, line, lengths[i], why);
+		                              : trial_append_file(race, LOG, line, lengths[i], PIECE, why);
 		free(line);
 	}
 	return status;
@@ -220,7 +202,7 @@ log_entry(struct race *race, struct buf *why)
 	}
 	if (status == OK)
 		status = begin_day(race, path, why);
-	return status == OK ? append_in_pieces(race, path, entry, strlen(entry), why) : status;
+	return status == OK ? trial_append_file(race, DAY, entry, strlen(entry), PIECE, why) : status;
 }
 
 static enum status

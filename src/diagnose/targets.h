@@ -21,6 +21,12 @@ extern const struct target target_pending_before_bind;
 extern const struct target target_claim_then_crash;
 extern const struct target target_restart_with_backlog;
 extern const struct target target_memory_writer;
+extern const struct target target_evidence_ledger;
+extern const struct target target_evidence_index;
+extern const struct target target_verdict_ledger;
+extern const struct target target_blueprint_ledger;
+extern const struct target target_audit_log;
+extern const struct target target_message_log;
 extern const struct target target_turn_cold;
 extern const struct target target_turn_cold_to_warm;
 

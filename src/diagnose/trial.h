@@ -113,6 +113,14 @@ enum status trial_own_session(struct race *race, enum arrival arrival, struct se
 enum status trial_read_file(const struct race *race, const char *name, json_t **out, struct buf *why) MUST_CHECK;
 enum status trial_write_file(const struct race *race, const char *name, const json_t *value, struct buf *why) MUST_CHECK;
 
+/*
+ * The text of a file, added to `out`; and lines at its end as shells write them, in pieces of `piece` bytes, after the first of which others
+ * are met if there are more.  NO_SUCH, IO_FAILED.
+ */
+enum status trial_read_text(const struct race *race, const char *name, struct buf *out, struct buf *why) MUST_CHECK;
+enum status trial_append_file(struct race *race, const char *name, const char *data, size_t len, size_t piece,
+                              struct buf *why) MUST_CHECK;
+
 /* A look at what only one may do, and `may` did: so many were told wrongly that they may. */
 void trial_one_may(struct race *race, unsigned may, const char *did);
 

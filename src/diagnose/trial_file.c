@@ -9,16 +9,41 @@
 #define FILE_MAX ((size_t)64 << 10)
 
 enum status
-trial_read_file(const struct race *race, const char *name, json_t **out, struct buf *why)
+trial_read_text(const struct race *race, const char *name, struct buf *out, struct buf *why)
 {
 	char path[PATH_SIZE];
-	struct buf text;
 	enum status status = paths_join(path, sizeof path, race->trial->folder, name);
 
-	if (status != OK)
-		return status;
+	return status == OK ? file_read(path, out, why) : why_not(why, status, "the path is too long");
+}
+
+enum status
+trial_append_file(struct race *race, const char *name, const char *data, size_t len, size_t piece, struct buf *why)
+{
+	char path[PATH_SIZE];
+	enum status status = paths_join(path, sizeof path, race->trial->folder, name);
+	int fd = status == OK ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd < 0)
+		return why_not(why, IO_FAILED, "%s: %s", path, strerror(errno));
+	for (size_t at = 0; status == OK && at < len; at += piece < len ? piece : len) {
+		if (!file_write_all(fd, data + at, len - at < piece ? len - at : piece))
+			status = why_not(why, IO_FAILED, "%s: %s", path, strerror(errno));
+		else if (at == 0 && len > piece)
+			status = trial_meet(race, why);
+	}
+	close(fd);
+	return status;
+}
+
+enum status
+trial_read_file(const struct race *race, const char *name, json_t **out, struct buf *why)
+{
+	struct buf text;
+	enum status status;
+
 	buf_init(&text, FILE_MAX);
-	status = file_read(path, &text, why);
+	status = trial_read_text(race, name, &text, why);
 	if (status == OK)
 		status = json_parse(text.data, text.len, out, why);
 	buf_release(&text);

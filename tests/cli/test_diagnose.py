@@ -1,6 +1,8 @@
 """`stile diagnose`: processes collide on scratch copies, unguarded and through Stile, and the table says what was lost.
 
 R122, R123, R125
+
+Time limit: 400 s
 """
 import os
 import signal
@@ -9,10 +11,12 @@ import unittest
 
 import stile_test
 
+ALL = 200  # seconds that all targets may take together
 TARGETS = ["session-state", "checkpoints", "session-id", "lightrag-health", "instruction-history", "token-opus", "token-bash",
            "lightrag-slots", "task-start", "active-task", "file-append", "daily-header", "derived-doc", "turn-cold", "turn-cold-to-warm",
-           "pending-before-bind", "claim-then-crash", "restart-with-backlog", "memory-writer"]
-LOSS = {"file-append": "TORN"}  # others: LAST_WRITER_WINS
+           "pending-before-bind", "claim-then-crash", "restart-with-backlog", "memory-writer", "evidence-ledger", "evidence-index",
+           "verdict-ledger", "blueprint-ledger", "audit-log", "message-log"]
+LOSS = {name: "TORN" for name in ("file-append", "evidence-ledger", "blueprint-ledger", "audit-log", "message-log")}  # others: LAST_WRITER_WINS
 
 
 def tree(*tops):
@@ -57,7 +61,7 @@ class Collisions(stile_test.Case):
 
     def test_every_target_loses_without_stile_and_is_safe_with_it(self):
         """R123"""
-        rows = self.rows()
+        rows = self.rows(limit=ALL)
         self.assertEqual([row["target"] for row in rows], [name for name in TARGETS for _ in range(2)])
         for row in rows:
             with self.subTest(row["target"], mode=row["mode"]):
@@ -103,9 +107,24 @@ class Collisions(stile_test.Case):
                               ("derived-doc", "1 written, 3 told")):
             self.assertEqual(self.found("--target", target, mode="guarded"), (whole, whole, "SAFE"))
 
+    def test_what_a_ledger_keeps_is_whole_once_and_in_one_chain(self):
+        """R85, R86, R87, R88"""
+        for target, lost, kept in (
+                ("evidence-ledger", "3 lines, 1 broken", "4 lines, 0 broken"), ("evidence-index", "4 in the index", "1 in the index"),
+                ("verdict-ledger", "1 in the chain, 3 beside it", "4 in the chain, 0 beside it"),
+                ("audit-log", "0 lines, 4 broken", "4 lines, 0 broken")):
+            with self.subTest(target):
+                self.assertEqual(self.found("--target", target)[1], lost)
+                self.assertEqual(self.found("--target", target, mode="guarded")[1:], (kept, "SAFE"))
+
+    def test_sixty_four_writers_of_verdicts_make_one_chain(self):
+        """R87: as many as wait for longer than the old lock's time-out."""
+        told = "64 in the chain, 0 beside it"
+        self.assertEqual(self.found("--target", "verdict-ledger", "--writers", 64, mode="guarded"), (told, told, "SAFE"))
+
     def test_many_writers(self):
         """R122"""
-        for row in self.rows("--writers", 64 if stile_test.FULL else 24):
+        for row in self.rows("--writers", 64 if stile_test.FULL else 24, limit=ALL):
             loss = LOSS.get(row["target"], "LAST_WRITER_WINS")
             self.assertEqual(row["verdict"], "SAFE" if row["mode"] == "guarded" else loss, row)
 
@@ -153,7 +172,7 @@ class Scratch(stile_test.Case):
     def test_no_file_outside_of_it_changes_and_it_is_gone_afterwards(self):
         """R125: it needs no store of the codebase and makes none."""
         before = self.before()
-        self.repo.json("diagnose")
+        self.repo.json("diagnose", limit=ALL)
         self.assertEqual(tree(self.repo.path, self.repo.home, self.repo.runtime), before)
         self.assertEqual(os.listdir(self.repo.env["TMPDIR"]), [])
 

@@ -51,7 +51,12 @@ run(const struct target *const *targets, size_t count, unsigned writers, int64_t
 static enum verdict
 loss_of(const struct target *target)
 {
-	return strcmp(target->name, "file-append") == 0 ? VERDICT_TORN : VERDICT_LAST_WRITER_WINS;
+	static const char *const torn[] = {"file-append", "evidence-ledger", "blueprint-ledger", "audit-log", "message-log"};
+
+	for (size_t i = 0; i < sizeof torn / sizeof *torn; i++)
+		if (strcmp(target->name, torn[i]) == 0)
+			return VERDICT_TORN;
+	return VERDICT_LAST_WRITER_WINS;
 }
 
 /* R96 R99 R101 R102 R123 R124 */
