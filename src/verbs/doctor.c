@@ -8,6 +8,7 @@
 #include "os/gate.h"
 #include "os/resident.h"
 #include "verbs/install.h"
+#include "verbs/ledger_mirror.h"
 #include "verbs/mirror.h"
 #include "verbs/observe.h"
 #include "verbs/tables.h"
@@ -213,6 +214,12 @@ report_mirror(void *exam, int state, const char *line)
 }
 
 static void
+report_ledger(void *exam, int state, const char *line)
+{
+	report(exam, "ledger mirror", state == 0 ? FINE : ODD, "%s", line);
+}
+
+static void
 check_mirrors(struct examination *exam)
 {
 	struct buf why;
@@ -220,6 +227,8 @@ check_mirrors(struct examination *exam)
 	buf_init(&why, WHY_MAX);
 	if (exam->call->context->engine_open && mirror_findings(exam->call->context, report_mirror, exam, &why) != OK)
 		report(exam, "export", BAD, "%s", why.data);
+	if (exam->call->context->engine_open)
+		ledger_mirror_findings(exam->call->context, report_ledger, exam);
 	buf_release(&why);
 }
 

@@ -1,5 +1,6 @@
 #include "core/ledger.h"
 #include "verbs/caller.h"
+#include "verbs/ledger_mirror.h"
 #include "verbs/lease_ask.h"
 #include "verbs/tables.h"
 
@@ -83,6 +84,8 @@ run_append(struct call *call)
 	json_object_set_new(call->result, "prev", json_string(work.made.prev));
 	json_object_set_new(call->result, "hash", json_string(work.made.hash));
 	json_object_set_new(call->result, "created", json_boolean(!work.made.again));
+	if (status == OK)
+		ledger_mirror(call->context, work.ask.ledger, call->result);
 	return status;
 }
 

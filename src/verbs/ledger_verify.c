@@ -1,6 +1,8 @@
 #include "core/ledger_anchor.h"
 #include "verbs/caller.h"
+#include "verbs/ledger_files.h"
 #include "verbs/ledger_key.h"
+#include "verbs/ledger_mirror.h"
 #include "verbs/published.h"
 #include "verbs/tables.h"
 
@@ -145,8 +147,15 @@ static enum status
 run_verify(struct call *call)
 {
 	struct work work = {.call = call};
-	enum status status = verify(&work);
+	enum status status;
 
+	if (arg(&work, "file") != NULL)
+		return ledger_verify_file(call);
+	if (arg(&work, "ledger") == NULL)
+		return why_not(call->why, USAGE, "ledger verify: CHAIN is missing; see `stile help ledger verify`");
+	if (arg(&work, "head") != NULL || arg(&work, "prev_field") != NULL || arg(&work, "hash_field") != NULL)
+		return why_not(call->why, USAGE, "--head, --prev-field and --hash-field are about a --file");
+	status = verify(&work);
 	if (status == OK)
 		status = tell(&work);
 	ledger_verify_release(&work.verify);
@@ -191,24 +200,31 @@ run_anchor(struct call *call)
 	json_object_set_new(call->result, "ledger", json_string(work.ledger));
 	json_object_set_new(call->result, "seq", json_integer(work.made.seq));
 	json_object_set_new(call->result, "hash", json_string(work.made.hash));
+	ledger_mirror(call->context, work.ledger, call->result);
 	return OK;
 }
 
-#define LEDGER \
+#define LEDGER(required) \
 	{ \
-		"ledger", PARAM_TEXT, "CHAIN", "the ledger", true, true, false \
+		"ledger", PARAM_TEXT, "CHAIN", "the ledger", true, required, false \
 	}
 
 static const struct param verify_params[] = {
-	LEDGER,
+	LEDGER(false),
 	{"from", PARAM_WHOLE, "SEQ", "from this entry on, which was verified before; default: the first", false, false, false},
-	{"hash", PARAM_TEXT, "H", "that this entry had then", false, false, false},
+	{"hash", PARAM_TEXT, "H", "that this entry had then; with --file, what its first line follows", false, false, false},
 	{"published", PARAM_TEXT, "F", "compare it with the head that was published in this file", false, false, false},
 	{"git-note", PARAM_FLAG, NULL, "compare it with the head that was published in a note of a commit", false, false, false},
 	{"public-key", PARAM_TEXT, "K", "heads must be signed with this one's other half; default: with any", false, false, false},
+	{"file", PARAM_TEXT, "FILE", "instead: a file of another system's, each line of which has the SHA-256 of the one before", false,
+     false, false},
+	{"prev-field", PARAM_TEXT, "NAME", "the field that has it; prev_hash", false, false, false},
+	{"hash-field", PARAM_TEXT, "NAME", "a field with the line's own digest, made before it was put in; default: none has", false,
+     false, false},
+	{"head", PARAM_TEXT, "H", "the digest of a line that must be in the file", false, false, false},
 };
 static const struct param anchor_params[] = {
-	LEDGER,
+	LEDGER(true),
 	{"reason", PARAM_TEXT, "T", "why it broke, for people", false, true, false},
 	{"session", PARAM_TEXT, "SESSION", "who says so; default: the caller", false, false, false},
 };

@@ -29,6 +29,7 @@ extern const struct verb_table verbs_queue;
 extern const struct verb_table verbs_ledger;
 extern const struct verb_table verbs_ledger_verify;
 extern const struct verb_table verbs_ledger_heads;
+extern const struct verb_table verbs_ledger_files;
 
 #define VERB_TABLE(rows) {(rows), sizeof(rows) / sizeof *(rows)}
 #define PARAMS(list) (list), sizeof(list) / sizeof *(list)

@@ -6,7 +6,7 @@ static const struct verb_table *const tables[] = {
     &verbs_init, &verbs_status, &verbs_doctor, &verbs_session, &verbs_metric,
     &verbs_instruction, &verbs_legacy, &verbs_audit, &verbs_diagnose, &verbs_view, &verbs_turn, &verbs_lock, &verbs_task,
     &verbs_token, &verbs_file, &verbs_queue, &verbs_ledger, &verbs_ledger_verify,
-    &verbs_ledger_heads, &verbs_store,
+    &verbs_ledger_heads, &verbs_ledger_files, &verbs_store,
 };
 
 const struct verb *

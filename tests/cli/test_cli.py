@@ -167,7 +167,7 @@ class Statuses(Base):
         repo = self.another_repo(guarded=False)
         values = {"--client": "c", "--client-session": "s", "SESSION": "s", "SLOT": "s", "VALUE": "v", "NAME": "n", "N": "1",
                   "TEXT": "t", "ID": "q/1", "--version": "1", "--fence": "1", "PATH": ".",
-                  "QUEUE": "q", "CHAIN": "c", "--reason": "r", "--payload": "p", "--generation": "1"}
+                  "QUEUE": "q", "CHAIN": "c", "FILE": "f", "--reason": "r", "--payload": "p", "--generation": "1"}
         for verb in self.verbs():
             if verb in WITHOUT_STORE:
                 continue
@@ -177,6 +177,8 @@ class Statuses(Base):
                 words += [option, values[option]] if option else [values[placeholder]]
             if verb == "store copy":
                 words = ["--to", "/nowhere"]
+            if verb == "ledger verify":
+                words = ["c"]
             if verb == "session bind":
                 words += ["v"]
             if verb == "ledger publish":
