@@ -28,6 +28,8 @@ STILE = os.environ.get("STILE") or os.path.join(TOP, "build-san", "stile")
 FAULTS = os.environ.get("STILE_FAULTS_BUILT") == "1"
 FULL = os.environ.get("STILE_SHARE") == "full"
 ON_SERVER = os.environ.get("STILE_ENGINE") == "postgresql"
+# who runs us in the background of a shell has it ignored, and so would every program that we start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 LIMIT = 60  # seconds that one command may take
 NOBODY = 65534
 SANITIZER_STATUS = 99  # as tests/run sets it
