@@ -43,6 +43,8 @@ configured(struct context *context, const char *ledger, const char **path, struc
 
 	snprintf(section, sizeof section, SECTION "%s", ledger);
 	*path = config_get(&context->engine.config, section, "mirror");
+	if (*path != NULL && **path == '\0')
+		*path = NULL;
 	if (*path != NULL && (*path)[0] != '/')
 		return why_not(why, BAD_CONFIG, "[%s] mirror = %s: is no absolute path", section, *path);
 	return OK;
@@ -463,7 +465,7 @@ ledger_mirror_findings(struct context *context, void (*told)(void *arg, int stat
 	for (size_t i = 0; i < config->count; i++) {
 		const struct config_item *item = &config->items[i];
 
-		if (str_starts(item->section, SECTION) && str_equal(item->key, "mirror"))
+		if (str_starts(item->section, SECTION) && str_equal(item->key, "mirror") && *item->value != '\0')
 			find_one(context, item->section + strlen(SECTION), told, arg);
 	}
 }
