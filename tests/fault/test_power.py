@@ -1,4 +1,4 @@
-"""R18, R105, R106, R111: a power cut loses nothing that was answered, neither what was written nor what was only read.
+"""R18, R105, R106, R111, N10: a power cut loses nothing that was answered, neither what was written nor what was only read.
 
 While many processes write, read and copy the log back, each write, cut and sync of SQLite's is recorded in one order.  Then the
 power is cut, at hundreds of places of that record: what a sync had covered is there, and of each write since any part may be,
@@ -11,6 +11,7 @@ What each of these anomalies would look like here:
 - begun anew too soon: the log's new beginning is there and the pages that were copied from the old one aren't
 - done and had again: an item of a queue that was acknowledged, or told of as done, comes back
 - had by nobody: an item that was put is there no more and not done, or its line has no first
+- a chain that forks: an entry that was answered is gone, or another has its place, or the head is not its last one
 - generations given twice: a claim that was answered is forgotten, and the next one has its generation
 - counted wrong: after the cut the gate's numbers are of another instant, and a commit passes for synced that isn't
 
@@ -40,6 +41,12 @@ CLAIMED, DONE = 2, 4  # states of an item
 # Of a line what is done was first.
 OUT_OF_LINE = ("SELECT i.item, n.item FROM queue_item i JOIN queue_item n USING (queue, line) WHERE i.queue = 'work' AND i.state < 3"
                " AND n.state = 4 AND n.item > i.item")
+
+# Each entry of the chain with the one before it, and the head with the last.
+UNLINKED = ("SELECT e.seq FROM ledger_entry e LEFT JOIN ledger_entry p ON p.ledger = e.ledger AND p.seq = e.seq - 1"
+            " WHERE e.prev <> COALESCE(p.hash, '') OR (p.seq IS NULL AND e.seq > 1) UNION ALL"
+            " SELECT l.last FROM ledger l WHERE NOT EXISTS (SELECT 1 FROM ledger_entry e WHERE e.ledger = l.ledger AND e.seq = l.last"
+            " AND e.hash = l.head) OR EXISTS (SELECT 1 FROM ledger_entry e WHERE e.ledger = l.ledger AND e.seq > l.last)")
 
 Record = collections.namedtuple("Record", "what pid inode offset data")
 
@@ -139,6 +146,7 @@ class Power(faulty.Case):
     writers = 4
     turns = faulty.share(9, 60)
     items = faulty.share(12, 120)  # of each who puts
+    entries = faulty.share(6, 60)  # of each who appends
     cuts = faulty.share(120, 1500)
     sync = None
 
@@ -168,9 +176,12 @@ class Power(faulty.Case):
             if op.is_acknowledged(done):
                 self.answered([[op.kind, op.name]])
 
+    def env(self):
+        return {"STILE_FAULT_RECORD": self.log, "STILE_SESSION": self.host}
+
     def queue(self, *words, **options):
         """-> its document, None when there was nothing."""
-        done = self.repo.run("queue", *words, "--json", env={"STILE_FAULT_RECORD": self.log, "STILE_SESSION": self.host}, **options)
+        done = self.repo.run("queue", *words, "--json", env=self.env(), **options)
         self.assertIn(done.status, (0, 66, 75), done)
         return json.loads(done.stdout) if done.status == 0 else None
 
@@ -179,6 +190,12 @@ class Power(faulty.Case):
             key = "%s-%d" % (name, number)
             self.queue("put", "work", "--group", "g%d" % (number % 3), "--key", key, input="do " + key)
             self.answered([["put", key, 0]])
+
+    def append(self, name):
+        for number in range(self.entries):
+            body = "%s-%d" % (name, number)
+            entry = self.repo.json("ledger", "append", "proof", input=body, env=self.env())
+            self.answered([["entry", entry["seq"], entry["hash"], body]])
 
     def work(self, chance):
         """Until all is done that was put."""
@@ -222,6 +239,7 @@ class Power(faulty.Case):
             putters = [pool.submit(self.put, name) for name in "ab"]
             others = [pool.submit(self.write, self.ops(self.turns)) for _ in range(self.writers)]
             others += [pool.submit(self.work, random.Random(number)) for number in range(2)]
+            others += [pool.submit(self.append, name) for name in "cd"]
             concurrent.futures.wait(putters)
             self.all_put.set()
             concurrent.futures.wait(others)
@@ -242,14 +260,17 @@ class Power(faulty.Case):
 
     def look(self, known, facts, whole):
         self.whole()
-        found = self.found()
+        found = self.found() | {("entry", *row) for row in self.repo.rows("SELECT seq, hash, body FROM ledger_entry WHERE ledger = 'proof'")}
         self.assertEqual(known - found, set(), "answered, and lost")
         rows = self.repo.rows("SELECT key, state, generation FROM queue_item WHERE queue = 'work'")
         self.assertEqual(facts.missing(rows), [])
         self.assertEqual(self.repo.rows(OUT_OF_LINE), [])
+        self.assertEqual(self.repo.rows(UNLINKED), [])
         if whole:
             self.store_is_sound()
             self.next_gets_in()
+            self.assertIn(self.repo.run("ledger", "verify", "proof", "--json").status, (0, 66))
+            self.repo.json("ledger", "append", "proof", input="after the cut", env={"STILE_SESSION": self.host})
             self.all_is_had(rows)
 
     def all_is_had(self, rows):
