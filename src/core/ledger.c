@@ -215,10 +215,27 @@ ledger_load(struct txn *txn, const char *name, struct ledger *out, struct buf *w
 }
 
 enum status
+ledger_hash_of(struct txn *txn, const struct ledger *ledger, int64_t seq, char out[DIGEST_SIZE], struct buf *why)
+{
+	struct db_rows rows;
+	enum status status = db_ask(txn->db, &rows, why,
+	                            "SELECT hash FROM ledger_entry WHERE project = $1 AND ledger = $2 AND seq = $3",
+	                            DB_TEXT(txn->project), DB_TEXT(ledger->name), DB_INT(seq));
+
+	if (status != OK)
+		return status;
+	out[0] = '\0';
+	if (rows.count > 0)
+		copy(out, DIGEST_SIZE, &rows, 0, 0);
+	db_rows_release(&rows);
+	return OK;
+}
+
+enum status
 ledger_hash_at(struct txn *txn, const char *name, int64_t seq, char out[DIGEST_SIZE], struct buf *why)
 {
 	struct ledger ledger;
-	struct db_rows rows;
+	char hash[DIGEST_SIZE] = "";
 	enum status status = ledger_load(txn, name, &ledger, why);
 
 	if (status == OK && seq <= ledger.cut) {
@@ -226,14 +243,11 @@ ledger_hash_at(struct txn *txn, const char *name, int64_t seq, char out[DIGEST_S
 		return OK;
 	}
 	if (status == OK)
-		status = ledger_page(txn, &ledger, seq, 1, &rows, why);
-	if (status != OK)
-		return status;
-	if (rows.count == 1 && db_int(&rows, 0, 0) == seq)
-		copy(out, DIGEST_SIZE, &rows, 0, 7);
-	else
+		status = ledger_hash_of(txn, &ledger, seq, hash, why);
+	if (status == OK && hash[0] == '\0')
 		status = why_not(why, NO_SUCH, "%s has no entry %lld", name, (long long)seq);
-	db_rows_release(&rows);
+	if (status == OK)
+		memcpy(out, hash, sizeof hash);
 	return status;
 }
 
@@ -270,7 +284,9 @@ ledger_all(struct txn *txn, json_t *out, struct buf *why)
 int64_t
 ledger_page_size(const struct ledger *ledger)
 {
-	int64_t fit = PAGE_BYTES / (ledger->largest + 1);
+	/* whatever somebody wrote there */
+	int64_t largest = ledger->largest < 0 ? 0 : ledger->largest < PAGE_BYTES ? ledger->largest : PAGE_BYTES;
+	int64_t fit = PAGE_BYTES / (largest + 1);
 
 	return fit < 1 ? 1 : fit < LEDGER_PAGE_MAX ? fit : LEDGER_PAGE_MAX;
 }

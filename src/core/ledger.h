@@ -92,8 +92,11 @@ int64_t ledger_page_size(const struct ledger *ledger);
 void ledger_entry_of(const struct db_rows *rows, size_t row, struct ledger_entry *out);
 
 /*
- * The hash of the entry `seq`, "" when it was removed, being old, and isn't known any more.  NO_SUCH when it isn't there.  Two answers.
+ * The hash of the entry `seq` of a ledger that is loaded, "" when it isn't there; one answer.  And of one by its name: "" when it
+ * was removed, being old, and isn't known any more.  NO_SUCH when it isn't there.  Two answers.
  */
+enum status ledger_hash_of(struct txn *txn, const struct ledger *ledger, int64_t seq, char out[DIGEST_SIZE],
+                           struct buf *why) MUST_CHECK;
 enum status ledger_hash_at(struct txn *txn, const char *ledger, int64_t seq, char out[DIGEST_SIZE], struct buf *why) MUST_CHECK;
 
 json_t *ledger_json(const struct ledger *ledger);

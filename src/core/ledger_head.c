@@ -91,20 +91,39 @@ ledger_head_check(const struct ledger_head *head, const char *ledger, const char
 	return holds ? OK : why_not(why, NOT_ALLOWED, "%s: its signature doesn't hold: it was changed, or never signed", from);
 }
 
+/* The head that was signed before: what is signed now must go on from it, or a rewritten tail would be as good as signed. */
+static enum status
+still_has(struct txn *txn, const struct ledger *ledger, struct buf *why)
+{
+	struct ledger_head before;
+	char hash[DIGEST_SIZE];
+	enum status status;
+
+	if (ledger->signed_head[0] == '\0' ||
+	    ledger_head_read(ledger->signed_head, strlen(ledger->signed_head), "the head signed before", &before, NULL) != OK)
+		return OK;
+	if (before.seq > ledger->last)
+		return why_not(why, CONFLICT, "%s has %lld entries, and had %lld when its head was signed; see `stile ledger verify %s`",
+		               ledger->name, (long long)ledger->last, (long long)before.seq, ledger->name);
+	if (before.seq <= ledger->cut)
+		return OK;
+	status = ledger_hash_of(txn, ledger, before.seq, hash, why);
+	if (status == OK && !str_equal(hash, before.hash))
+		return why_not(why, CONFLICT, "%s, entry %lld: is not the one that was signed as its head; see `stile ledger verify %s`",
+		               ledger->name, (long long)before.seq, ledger->name);
+	return status;
+}
+
 enum status
 ledger_sign(struct txn *txn, const char *name, const uint8_t seed[SEED_BYTES], bool anew, struct ledger_head *out, struct buf *why)
 {
 	struct ledger ledger;
-	struct ledger_head before;
 	enum status status = ledger_load(txn, name, &ledger, why);
 
+	if (status == OK && !anew)
+		status = still_has(txn, &ledger, why);
 	if (status != OK)
 		return status;
-	if (!anew && ledger.signed_head[0] != '\0' &&
-	    ledger_head_read(ledger.signed_head, strlen(ledger.signed_head), "the head signed before", &before, NULL) == OK &&
-	    before.seq > ledger.last)
-		return why_not(why, CONFLICT, "%s has %lld entries, and had %lld when its head was signed; see `stile ledger verify %s`", name,
-		               (long long)ledger.last, (long long)before.seq, name);
 	*out = (struct ledger_head){.seq = ledger.last, .at_ms = txn_now(txn)};
 	memcpy(out->ledger, ledger.name, sizeof out->ledger);
 	memcpy(out->hash, ledger.head, sizeof out->hash);

@@ -31,8 +31,8 @@ enum status ledger_head_check(const struct ledger_head *head, const char *ledger
 void ledger_head_sign(struct ledger_head *head, const uint8_t seed[SEED_BYTES]);
 
 /*
- * The ledger's head is signed and kept with its row.  CONFLICT when it is shorter than one that was signed before, as something was
- * cut off, unless `anew`.  NO_SUCH.  One answer.
+ * The ledger's head is signed and kept with its row.  CONFLICT when the one that was signed before is not in the chain any more, as
+ * something was cut off or rewritten, unless `anew`.  NO_SUCH.  Two answers, or one if `anew`.
  */
 enum status ledger_sign(struct txn *txn, const char *ledger, const uint8_t seed[SEED_BYTES], bool anew, struct ledger_head *out,
                         struct buf *why) MUST_CHECK;

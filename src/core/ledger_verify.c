@@ -199,9 +199,33 @@ begin_signed(struct ledger_verify *verify, struct buf *why)
 	return status;
 }
 
+/* What is known of entries before those that are looked at. */
 static enum status
-begin(struct ledger_verify *verify, struct buf *why)
+check_before(struct txn *txn, struct ledger_verify *verify, struct buf *why)
 {
+	enum status status = OK;
+
+	for (size_t i = 0; i < verify->known_count && status == OK; i++) {
+		const struct ledger_known *known = &verify->known[i];
+		char hash[DIGEST_SIZE];
+
+		if (known->seq >= verify->first || known->seq <= verify->ledger.cut)
+			continue;
+		status = ledger_hash_of(txn, &verify->ledger, known->seq, hash, why);
+		if (status == OK && !str_equal(hash, known->hash))
+			keep_hash(add_break(verify, LEDGER_REWRITTEN, known->seq, known->seq)->found, hash);
+		if (status == OK && known->seq == verify->first - 1) {
+			keep_hash(verify->prev, known->hash);
+			verify->linked = true;
+		}
+	}
+	return status;
+}
+
+static enum status
+begin(struct txn *txn, struct ledger_verify *verify, struct buf *why)
+{
+	bool first = !verify->begun;
 	const struct ledger *ledger = &verify->ledger;
 	enum status status = verify->begun ? OK : begin_signed(verify, why);
 
@@ -219,7 +243,7 @@ begin(struct ledger_verify *verify, struct buf *why)
 		verify->next = ledger->last + 1;
 	if (verify->next <= ledger->cut)
 		pass_cut(verify);
-	return OK;
+	return first ? check_before(txn, verify, why) : OK;
 }
 
 /* All that are there have been looked at. */
@@ -244,7 +268,7 @@ ledger_verify_page(struct txn *txn, struct ledger_verify *verify, struct buf *wh
 	enum status status = ledger_load(txn, verify->name, &verify->ledger, why);
 
 	if (status == OK)
-		status = begin(verify, why);
+		status = begin(txn, verify, why);
 	if (status == OK)
 		status = ledger_page(txn, &verify->ledger, verify->next, LEDGER_PAGE_MAX, &rows, why);
 	if (status != OK)

@@ -175,10 +175,10 @@ class Signed(Case):
     def path(self, name):
         return os.path.join(self.repo.folder, name)
 
-    def rewrite(self):
+    def rewrite(self, signed="''"):
         """The last two entries made anew, and the heads with them, as who can write to the store could."""
         self.repo.change("DELETE FROM ledger_entry WHERE seq > 2")
-        self.repo.change("UPDATE ledger SET last = 2, signed = '', head = (SELECT hash FROM ledger_entry WHERE seq = 2)")
+        self.repo.change("UPDATE ledger SET last = 2, signed = " + signed + ", head = (SELECT hash FROM ledger_entry WHERE seq = 2)")
         for i in range(3):
             self.append("forged %d" % i)
 
@@ -216,6 +216,29 @@ class Signed(Case):
         self.repo.change("DELETE FROM ledger_entry WHERE seq > 2")
         self.repo.change("UPDATE ledger SET last = 2, head = (SELECT hash FROM ledger_entry WHERE seq = 2)")
         self.assertEqual(self.found("--published", published), ("cut off", 3))
+
+    def test_a_head_that_was_signed_is_never_replaced_by_one_of_another_chain(self):
+        self.repo.json("ledger", "sign", "audit")
+        self.rewrite(signed="signed")
+        self.assertEqual(self.found(), ("rewritten", 4))
+        for _ in range(2):
+            self.assertIn("entry 4: is not the one that was signed", self.repo.json("ledger", "sign", "audit", status=1)["hint"])
+        self.assertEqual(self.found(), ("rewritten", 4))
+
+    def test_what_is_known_of_entries_before_the_first_counts_too(self):
+        published = self.path("head.json")
+        self.repo.json("ledger", "publish", "audit", "--file", published)
+        self.append("later")
+        self.assertEqual(self.verify("--published", published, "--from", 5)["breaks"], [])
+        self.rewrite()
+        self.assertEqual(self.verify("--from", 5)["breaks"], [])
+        told = self.verify("--published", published, "--from", 5, status=1)["breaks"]
+        self.assertEqual((told[0]["what"], told[0]["seq"]), ("rewritten", 4))
+
+    def test_no_number_in_the_store_ends_the_program(self):
+        for largest in (-1, 1 << 40, (1 << 63) - 1):
+            self.repo.change("UPDATE ledger SET largest = %d" % largest)
+            self.assertEqual(self.verify()["entries"], 4)
 
     def test_a_git_note_does_the_same(self):
         self.assertEqual(self.repo.run("ledger", "verify", "audit", "--git-note").status, 66)
