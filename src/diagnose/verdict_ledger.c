@@ -21,7 +21,7 @@ static enum status
 expect_chain(struct race *race, struct buf *why)
 {
 	(void)why;
-	snprintf(race->trial->expected, sizeof race->trial->expected, "%u in the chain, 0 beside it", race->trial->writers);
+	snprintf(race->trial->expected, sizeof race->trial->expected, "%u chained, 0 apart", race->trial->writers);
 	return OK;
 }
 
@@ -83,7 +83,7 @@ tell(struct race *race, int64_t in, int64_t beside)
 {
 	race->finding->wanted = race->trial->writers;
 	race->finding->kept = in;
-	snprintf(race->finding->found, sizeof race->finding->found, "%lld in the chain, %lld beside it", (long long)in,
+	snprintf(race->finding->found, sizeof race->finding->found, "%lld chained, %lld apart", (long long)in,
 	         (long long)beside);
 }
 

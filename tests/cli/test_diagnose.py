@@ -111,7 +111,7 @@ class Collisions(stile_test.Case):
         """R85, R86, R87, R88"""
         for target, lost, kept in (
                 ("evidence-ledger", "3 lines, 1 broken", "4 lines, 0 broken"), ("evidence-index", "4 in the index", "1 in the index"),
-                ("verdict-ledger", "1 in the chain, 3 beside it", "4 in the chain, 0 beside it"),
+                ("verdict-ledger", "1 chained, 3 apart", "4 chained, 0 apart"),
                 ("audit-log", "0 lines, 4 broken", "4 lines, 0 broken")):
             with self.subTest(target):
                 self.assertEqual(self.found("--target", target)[1], lost)
@@ -119,7 +119,7 @@ class Collisions(stile_test.Case):
 
     def test_sixty_four_writers_of_verdicts_make_one_chain(self):
         """R87: as many as wait for longer than the old lock's time-out."""
-        told = "64 in the chain, 0 beside it"
+        told = "64 chained, 0 apart"
         self.assertEqual(self.found("--target", "verdict-ledger", "--writers", 64, mode="guarded"), (told, told, "SAFE"))
 
     def test_many_writers(self):
