@@ -1,5 +1,6 @@
 #include "verbs/lease_ask.h"
 #include "verbs/payload.h"
+#include "verbs/queue_hand.h"
 #include "verbs/queue_wait.h"
 #include "verbs/queue_work.h"
 #include "verbs/tables.h"
@@ -116,26 +117,6 @@ run_put(struct call *call)
 	return OK;
 }
 
-/* Each with what it is, wherever that is. */
-static enum status
-add_taken(struct call *call, const struct queue_taken *taken, json_t *out)
-{
-	enum status status = OK;
-
-	for (size_t i = 0; i < taken->count && status == OK; i++) {
-		json_t *item = queue_json(&taken->items[i], call->context->engine.db->now_ms);
-		struct buf text;
-
-		buf_init(&text, QUEUE_PAYLOAD_MAX);
-		if (taken->payloads[i] == NULL)
-			status = payload_fetch(call->context, &taken->items[i], &text, call->why);
-		json_object_set_new(item, "payload", json_string(taken->payloads[i] == NULL ? text.data : taken->payloads[i]));
-		buf_release(&text);
-		json_array_append_new(out, item);
-	}
-	return status;
-}
-
 static enum status
 run_take(struct call *call)
 {
@@ -158,7 +139,7 @@ run_take(struct call *call)
 		json_object_set_new(call->result, "error", json_string("empty"));
 	if (status != OK)
 		return status;
-	status = add_taken(call, &wait.taken, items);
+	status = queue_hand_out(call, wait.caller.actor, &wait.taken, items);
 	queue_taken_release(&wait.taken);
 	return status;
 }

@@ -6,6 +6,7 @@ import json
 import os
 
 import hooked
+import stile_test
 
 
 class Case(hooked.Case):
@@ -78,6 +79,19 @@ class Refused(Case):
         self.end(item)
         self.assertFalse(self.put("a", "--session", one, "--key", "toolu_1")["created"])
         self.refused("put", "work", "--session", one, "--key", "toolu_1", input="b", status=1)
+
+    @stile_test.embedded_only("payloads in files")
+    def test_one_whose_payload_is_gone_keeps_no_other_from_who_takes(self):
+        bad = self.put("x" * 70000)["id"]
+        good = self.put("good")["id"]
+        for folder, _, files in os.walk(self.repo.store):
+            for name in files if os.path.basename(folder) == "payload" else ():
+                os.unlink(os.path.join(folder, name))
+        told = self.repo.json("queue", "take", "work", "--max", 10)["items"]
+        self.assertEqual([(item["id"], item["payload"]) for item in told], [(good, "good")])
+        (item,) = [item for item in self.repo.json("queue", "list", "work")["items"] if item["id"] == bad]
+        self.assertEqual((item["state"], item["attempts"]), ("pending", 1))
+        self.assertIn("gone", item["reason"])
 
     def test_a_payload_that_is_too_large_or_no_text(self):
         self.put("a")
