@@ -1,4 +1,5 @@
 #include "verbs/queue_hand.h"
+
 #include "verbs/payload.h"
 
 struct give_back {
