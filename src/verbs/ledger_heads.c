@@ -35,12 +35,23 @@ begin(struct call *call, struct work *work)
 	return status == OK ? context_open(call->context, false, call->why) : status;
 }
 
+/* Before a key is made for it. */
+static enum status
+rule_known(struct txn *txn, void *data, struct buf *why)
+{
+	struct ledger ledger;
+
+	return ledger_load(txn, ((const struct work *)data)->ledger, &ledger, why);
+}
+
 static enum status
 sign(struct work *work)
 {
 	struct call *call = work->call;
-	enum status status = ledger_key(call->context, work->seed, call->why);
+	enum status status = engine_read(&call->context->engine, rule_known, work, call->why);
 
+	if (status == OK)
+		status = ledger_key(call->context, work->seed, call->why);
 	if (status == OK)
 		status = engine_run(&call->context->engine, rule_sign, work, call->why);
 	if (status == OK)
